@@ -1,0 +1,239 @@
+"""The messages of protocol version 1, as dataclasses.
+
+Every request has a class for its parameters and one for its result; ``METHODS`` joins them to the
+method's name. Positions are millimetres in RAS or voxel indices in the scan's IJK; matrices are
+16 numbers, row by row. Nothing here assumes a pipe: the same messages can travel over HTTP.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+PROTOCOL_VERSION = 1
+
+REPORT = "report"
+ANSWER = "answer"
+ATTENTION = "attention"
+
+
+@dataclass(frozen=True)
+class Initialize:
+    """The first request on a connection. Another protocol version is refused, naming both."""
+
+    protocol_version: int
+    client: str = ""
+
+
+@dataclass(frozen=True)
+class Initialized:
+    protocol_version: int
+    engine_version: str
+
+
+@dataclass(frozen=True)
+class LoadModel:
+    """Load a checkpoint folder; without ``folder`` the model that the engine brings along."""
+
+    folder: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+
+
+@dataclass(frozen=True)
+class ModelLoaded:
+    """The model that is now in memory. ``trained`` is false for one whose text is nonsense."""
+
+    name: str
+    sha256: str
+    trained: bool
+    description: str
+    device: str
+    dtype: str
+
+
+@dataclass(frozen=True)
+class OpenVolume:
+    """Prepare and encode one scan.
+
+    ``voxels`` is the path of a ``.npy`` file with the array in (K, J, I) order, made as
+    :mod:`~med2e3.wire.exchange` tells. It stays the client's file and can be removed as soon as
+    the answer is there. ``ijk_to_ras`` maps (i, j, k, 1) to millimetres, parent transforms
+    included. ``modality`` is the DICOM code, empty where it is not known.
+    """
+
+    voxels: str
+    ijk_to_ras: tuple[float, ...]
+    modality: str = ""
+    plane: str = "axial"
+    window: str = "auto"
+
+
+@dataclass(frozen=True)
+class ModelSlice:
+    """One slice that the model sees, in the scan.
+
+    ``index`` is its centre counted in slices of the scan along the chosen plane (a fraction,
+    since the model's 32 slices are resampled from the scan's), ``ijk`` and ``ras`` the centre.
+    """
+
+    index: float
+    ijk: tuple[float, float, float]
+    ras: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class VolumeOpened:
+    """A scan that is encoded and can be asked about.
+
+    ``heatmap_shape`` is (slices, rows, columns) of the grid of patches that the heatmaps use,
+    and ``heatmap_to_ijk`` maps that grid's (column, row, slice, 1) to the scan's IJK.
+    """
+
+    volume_id: str
+    plane: str
+    window: str
+    slices: tuple[ModelSlice, ...]
+    heatmap_shape: tuple[int, int, int]
+    heatmap_to_ijk: tuple[float, ...]
+    warnings: tuple[str, ...] = ()
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Write a report (``kind`` "report", no question needed) or answer a question ("answer")."""
+
+    volume_id: str
+    kind: str = REPORT
+    question: str = ""
+    max_new_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Attend:
+    """Score the slices for a text, without generating anything."""
+
+    volume_id: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ScoredSlice:
+    """A model slice with its share of the attention; the scores of an answer add up to 1."""
+
+    index: float
+    ras: tuple[float, float, float]
+    score: float
+
+
+@dataclass(frozen=True)
+class ModelName:
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A report, an answer or an attention: the object that ``med2e3 … --json`` prints.
+
+    ``finish_reason`` is "stop" (the model ended its text), "length" or "cancelled"; an attention
+    has an empty text and ends with "stop". ``timings`` are seconds by stage.
+    """
+
+    kind: str
+    question: str
+    text: str
+    token_ids: tuple[int, ...]
+    finish_reason: str
+    slice_scores: tuple[float, ...]
+    slices: tuple[ScoredSlice, ...]
+    plane: str
+    window: str
+    timings: dict[str, float]
+    model: ModelName
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Array:
+    """Numbers of an answer: little-endian float32, C order, in base64."""
+
+    shape: tuple[int, ...]
+    data: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer with the numbers behind its heatmaps, on the grid that ``VolumeOpened`` describes.
+
+    ``patch_shares`` holds each patch's exact share of its slice's logit; the shares of a slice add
+    up to its entry in ``slice_logits``, and the softmax over the logits are the scores.
+    """
+
+    answer: Answer
+    slice_logits: tuple[float, ...]
+    patch_shares: Array
+
+
+@dataclass(frozen=True)
+class CloseVolume:
+    volume_id: str
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Stop a request that runs or waits. Its own answer is then the error ``CANCELLED``, or, for
+    text that had begun, an answer whose ``finish_reason`` is "cancelled"."""
+
+    request_id: int
+
+
+@dataclass(frozen=True)
+class Cancelling:
+    """Whether there was such a request to stop."""
+
+    found: bool
+
+
+@dataclass(frozen=True)
+class Shutdown:
+    pass
+
+
+@dataclass(frozen=True)
+class Done:
+    pass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Notification: how far a request is. ``stage`` is "load", "prepare", "encode" or "prefill"."""
+
+    request_id: int
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Token:
+    """Notification: the next piece of a text. The pieces of a request join to its text."""
+
+    request_id: int
+    token_id: int
+    text: str
+
+
+METHODS: dict[str, tuple[type[Any], type[Any]]] = {
+    "initialize": (Initialize, Initialized),
+    "load_model": (LoadModel, ModelLoaded),
+    "open_volume": (OpenVolume, VolumeOpened),
+    "generate": (Generate, Answered),
+    "attend": (Attend, Answered),
+    "close_volume": (CloseVolume, Done),
+    "cancel": (Cancel, Cancelling),
+    "shutdown": (Shutdown, Done),
+}
+
+NOTIFICATIONS: dict[str, type[Any]] = {"progress": Progress, "token": Token}
