@@ -1,5 +1,9 @@
 """The faults that are told to the user, each as one sentence: what happened, to what, what to do."""
 
+from __future__ import annotations
+
+import sys
+
 
 class Med2E3Error(Exception):
     """A fault that ends a request. Its message is one sentence for the user (exit status 1)."""
@@ -11,3 +15,14 @@ class InputError(Med2E3Error):
 
 class Cancelled(Med2E3Error):
     """The user asked to stop before there was a result."""
+
+
+def missing_package(error: ImportError) -> str:
+    """The sentence for a package that this interpreter lacks."""
+    name = (error.name or "").partition(".")[0]
+    if not name or name == "med2e3":
+        return f"The engine could not be loaded ({error}); install med2e3 anew."
+    return (
+        f"The Python package {name} is missing or broken in {sys.executable}; install it with: "
+        f'"{sys.executable}" -m pip install {name}'
+    )

@@ -1,0 +1,1 @@
+"""The command line, ``med2e3``: one module a command."""

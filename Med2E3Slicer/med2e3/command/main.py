@@ -1,0 +1,35 @@
+"""``med2e3``: every command joined into one."""
+
+from __future__ import annotations
+
+import os
+
+import typer
+
+from med2e3.command import answer, doctor, model, phantom, worker
+
+app = typer.Typer(
+    name="med2e3",
+    help=(
+        "Draft reports and answers about a 3D scan, with the slices that the model looked at. "
+        "Research use only, not a medical device."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("report")(answer.report)
+app.command("ask")(answer.ask)
+app.command("attend")(answer.attend)
+app.add_typer(model.app, name="model")
+app.add_typer(phantom.app, name="phantom")
+app.command("worker")(worker.worker)
+app.command("doctor")(doctor.doctor)
+
+
+def main() -> None:
+    """Run the command line. Nothing of it asks the network unless the user typed ``download``."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    app()

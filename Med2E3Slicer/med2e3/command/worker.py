@@ -1,0 +1,24 @@
+"""``med2e3 worker``: the background process that Slicer starts."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+
+from med2e3.command.told import Debug, told
+
+
+@told
+def worker(debug: Debug = False) -> None:
+    """Answer JSON-RPC requests on stdin until it closes (a message a line, logs on stderr)."""
+    from med2e3.service.worker import serve, take_stdout
+    from med2e3.wire.exchange import remove_stale_exchange_folders
+
+    logging.basicConfig(stream=sys.stderr, level=logging.DEBUG if debug else logging.WARNING)
+    # Ctrl+C in the terminal that started Slicer goes to the whole group; the worker ends with
+    # its client and not before.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    replies = take_stdout()
+    remove_stale_exchange_folders()
+    serve(sys.stdin.buffer, replies)

@@ -1,0 +1,198 @@
+"""The story of a request: scan → model volume → encoded session → answer.
+
+The command line and the worker both tell it with these three functions, so the same scan and
+question give the same text and the same scores on either way.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from med2e3.attention import Attention
+from med2e3.errors import InputError
+from med2e3.inference import VolumeSession
+from med2e3.model.prompt import REPORT_QUESTION
+from med2e3.volume import PreparedVolume, Scan, prepare
+from med2e3.wire.messages import (
+    ANSWER,
+    ATTENTION,
+    REPORT,
+    Answer,
+    Answered,
+    Array,
+    ModelName,
+    ModelSlice,
+    ScoredSlice,
+)
+
+if TYPE_CHECKING:
+    from med2e3.inference.session import StopSignal
+    from med2e3.model import Med2E3
+
+StageProgress = Callable[[str, int, int], None]
+"""Told (stage, done, total) as a request goes on."""
+
+
+@dataclass(frozen=True)
+class OpenScan:
+    """A scan that is prepared and encoded, ready for any number of questions."""
+
+    prepared: PreparedVolume
+    session: VolumeSession
+    warnings: tuple[str, ...]
+    timings: dict[str, float] = field(default_factory=dict)
+
+    def slices(self) -> tuple[ModelSlice, ...]:
+        """Where each model slice lies in the scan."""
+        geometry = self.prepared.geometry
+        return tuple(
+            ModelSlice(
+                index=float(geometry.slice_index(number)),
+                ijk=_point(geometry.slice_center_ijk(number)),
+                ras=_point(geometry.slice_center_ras(number)),
+            )
+            for number in range(geometry.size[0])
+        )
+
+
+def open_scan(
+    model: Med2E3,
+    scan: Scan,
+    plane: str,
+    window: str,
+    *,
+    progress: StageProgress | None = None,
+    stop: StopSignal | None = None,
+) -> OpenScan:
+    """Prepare a scan as the model wants it and encode it, once for all questions.
+
+    Raises :class:`~med2e3.errors.InputError` for a scan that cannot be used and
+    :class:`~med2e3.errors.Cancelled` once ``stop`` is set.
+    """
+    progress = progress or _quiet
+    progress("prepare", 0, 1)
+    started = time.perf_counter()
+    prepared = prepare(scan, plane=plane, window=window)
+    prepared_at = time.perf_counter()
+    progress("prepare", 1, 1)
+    session = VolumeSession(model, prepared.volume)
+    session.encode(progress=lambda done, total: progress("encode", done, total), stop=stop)
+    timings = {
+        "preprocess": prepared_at - started,
+        "encode": time.perf_counter() - prepared_at,
+    }
+    return OpenScan(prepared, session, (*scan.warnings, *prepared.warnings), timings)
+
+
+def generate(
+    opened: OpenScan,
+    kind: str = REPORT,
+    question: str = "",
+    max_new_tokens: int | None = None,
+    *,
+    on_token: Callable[[str, int], None] | None = None,
+    stop: StopSignal | None = None,
+) -> Answered:
+    """Write a report, or answer a question, about an open scan.
+
+    ``on_token`` is told each piece of text and its token as they come. A generation that ``stop``
+    ends keeps what was written, with the finish reason "cancelled".
+    """
+    if kind not in (REPORT, ANSWER):
+        raise InputError(f"There is no request of the kind {kind!r}; there are report and answer.")
+    if kind == ANSWER and not question.strip():
+        raise InputError("The question is empty; write what you want to know about the scan.")
+    if max_new_tokens is not None and max_new_tokens < 1:
+        raise InputError(f"At least 1 new token must be allowed, not {max_new_tokens}.")
+    text = question if question.strip() else REPORT_QUESTION
+    generation = opened.session.generate(
+        text, max_new_tokens=max_new_tokens, on_token=on_token, stop=stop
+    )
+    return _answered(
+        opened,
+        generation.attention,
+        kind=kind,
+        question=text,
+        text=generation.text,
+        token_ids=tuple(generation.token_ids),
+        finish_reason=generation.finish_reason,
+        timings=generation.timings,
+        warnings=tuple(generation.warnings),
+    )
+
+
+def attend(opened: OpenScan, text: str) -> Answered:
+    """Score the slices of an open scan for a text, and write nothing."""
+    if not text.strip():
+        raise InputError("The text to score the slices for is empty.")
+    started = time.perf_counter()
+    attention = opened.session.attend(text)
+    return _answered(
+        opened,
+        attention,
+        kind=ATTENTION,
+        question=text,
+        text="",
+        token_ids=(),
+        finish_reason="stop",
+        timings={"score": time.perf_counter() - started},
+        warnings=(),
+    )
+
+
+def attention_of(answered: Answered) -> Attention:
+    """The numbers behind an answer's heatmaps, as arrays."""
+    shares = np.frombuffer(base64.b64decode(answered.patch_shares.data), dtype="<f4")
+    return Attention(
+        logits=np.asarray(answered.slice_logits),
+        scores=np.asarray(answered.answer.slice_scores),
+        patch_shares=shares.reshape(answered.patch_shares.shape),
+    )
+
+
+def _answered(
+    opened: OpenScan,
+    attention: Attention,
+    *,
+    timings: dict[str, float],
+    warnings: tuple[str, ...],
+    **answer: Any,
+) -> Answered:
+    scores = tuple(float(score) for score in attention.scores)
+    identity = opened.session.model.identity
+    shares = np.ascontiguousarray(attention.patch_shares, dtype="<f4")
+    return Answered(
+        answer=Answer(
+            slice_scores=scores,
+            slices=tuple(
+                ScoredSlice(index=place.index, ras=place.ras, score=score)
+                for place, score in zip(opened.slices(), scores, strict=True)
+            ),
+            plane=opened.prepared.geometry.plane,
+            window=opened.prepared.window.name,
+            timings={**opened.timings, **timings},
+            model=ModelName(identity.name, identity.sha256),
+            warnings=(*opened.warnings, *warnings),
+            **answer,
+        ),
+        slice_logits=tuple(float(logit) for logit in attention.logits),
+        patch_shares=Array(
+            tuple(int(length) for length in shares.shape),
+            base64.b64encode(shares.tobytes()).decode("ascii"),
+        ),
+    )
+
+
+def _point(values: Any) -> tuple[float, float, float]:
+    first, second, third = (float(value) for value in values)
+    return first, second, third
+
+
+def _quiet(stage: str, done: int, total: int) -> None:
+    """The listener of those who do not want to be told."""

@@ -1,0 +1,362 @@
+"""The background worker: one client, its requests on stdin, the answers on stdout.
+
+One thread reads, so that a cancel is heard while the model works; the main thread answers one
+request after the other. When stdin closes, the client is gone: the worker then stops what it
+does, removes the files that it was shown, and ends, whatever killed the client.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from med2e3 import __version__
+from med2e3.errors import Cancelled, InputError, Med2E3Error, missing_package
+from med2e3.wire import PROTOCOL_VERSION, exchange, jsonrpc, messages
+from med2e3.wire.jsonrpc import Request, RpcError
+
+if TYPE_CHECKING:
+    from med2e3.model import Med2E3
+    from med2e3.service.answering import OpenScan
+
+SECONDS_TO_END = 2.0
+"""How long a request may go on after the client is gone; an encoder's step may take longer than
+anyone wants an orphan to live."""
+
+MAX_OPEN_SCANS = 4
+"""Scans kept encoded. A released-size scan takes about 50 MB in bfloat16; the oldest goes first."""
+
+log = logging.getLogger(__name__)
+
+
+def serve(requests: BinaryIO, replies: BinaryIO) -> None:
+    """Answer the requests of one client until it says ``shutdown`` or closes its end."""
+    worker = Worker(replies)
+    reader = threading.Thread(target=worker.listen, args=(requests,), daemon=True)
+    reader.start()
+    worker.work()
+
+
+def take_stdout() -> BinaryIO:
+    """The real stdout, kept for the wire; whatever else prints goes to stderr from now on."""
+    sys.stdout.flush()
+    wire = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    return wire
+
+
+class Worker:
+    """The state that one client's requests share: its model, its open scans, what to stop."""
+
+    def __init__(self, replies: BinaryIO) -> None:
+        self._replies = replies
+        self._reply_lock = threading.Lock()
+        self._waiting: queue.Queue[Request | None] = queue.Queue()
+        self._stops: dict[int, threading.Event] = {}
+        self._stops_lock = threading.Lock()
+        self._exchange_folders: set[Path] = set()
+        self._initialized = False
+        self._model: Med2E3 | None = None
+        self._scans: OrderedDict[str, OpenScan] = OrderedDict()
+        self._scans_opened = 0
+
+    # -- the thread that reads -----------------------------------------------------------------
+
+    def listen(self, requests: BinaryIO) -> None:
+        for line in _lines(requests):
+            try:
+                request = jsonrpc.read_request(line)
+                if request.method == "cancel":
+                    self._reply(request.id, self._cancel(request.params))
+                else:
+                    self._accept(request)
+            except RpcError as error:
+                self._write(jsonrpc.error_line(error))
+        self._client_is_gone()
+
+    def _accept(self, request: Request) -> None:
+        with self._stops_lock:
+            if request.id in self._stops:
+                raise RpcError(
+                    jsonrpc.INVALID_REQUEST,
+                    f"The request {request.id} is still being answered; use another id.",
+                    request.id,
+                )
+            self._stops[request.id] = threading.Event()
+        if isinstance(request.params, messages.OpenVolume):
+            path = Path(request.params.voxels)
+            if exchange.is_exchange_file(path):
+                self._exchange_folders.add(path.parent)
+        self._waiting.put(request)
+
+    def _cancel(self, params: messages.Cancel) -> messages.Cancelling:
+        with self._stops_lock:
+            stop = self._stops.get(params.request_id)
+            if stop:
+                stop.set()
+        return messages.Cancelling(found=stop is not None)
+
+    def _client_is_gone(self) -> None:
+        with self._stops_lock:
+            for stop in self._stops.values():
+                stop.set()
+        self._waiting.put(None)
+        end = threading.Timer(SECONDS_TO_END, self._end_now)
+        end.daemon = True
+        end.start()
+
+    def _end_now(self) -> None:
+        self._remove_exchange_folders()
+        os._exit(0)
+
+    # -- the thread that works -----------------------------------------------------------------
+
+    def work(self) -> None:
+        try:
+            while (request := self._waiting.get()) is not None:
+                self._answer(request)
+                if request.method == "shutdown":
+                    return
+        finally:
+            self._remove_exchange_folders()
+
+    def _answer(self, request: Request) -> None:
+        stop = self._stops[request.id]
+        try:
+            if stop.is_set():
+                raise Cancelled("The request was cancelled before it began.")
+            self._reply(request.id, self._serve(request, stop))
+        except RpcError as error:
+            self._write(jsonrpc.error_line(RpcError(error.code, error.message, request.id)))
+        except Cancelled as error:
+            self._refuse(request, jsonrpc.CANCELLED, str(error))
+        except InputError as error:
+            self._refuse(request, jsonrpc.INPUT_ERROR, str(error))
+        except ImportError as error:
+            self._refuse(request, jsonrpc.INTERNAL_ERROR, missing_package(error))
+        except MemoryError:
+            self._refuse(
+                request,
+                jsonrpc.INTERNAL_ERROR,
+                "There is not enough memory for this request; close other programs, or choose a "
+                "smaller model or precision.",
+            )
+        except Exception as error:
+            # The worker outlives a fault: its client keeps the loaded model and may ask again.
+            log.exception("%s failed", request.method)
+            told = str(error) if isinstance(error, Med2E3Error) else _fault(request, error)
+            self._refuse(request, jsonrpc.INTERNAL_ERROR, told)
+        finally:
+            with self._stops_lock:
+                del self._stops[request.id]
+
+    def _serve(self, request: Request, stop: threading.Event) -> Any:
+        if request.method not in ("initialize", "shutdown") and not self._initialized:
+            raise RpcError(jsonrpc.NOT_READY, "Send initialize before anything else.")
+        handlers: dict[str, Callable[[Any, int, threading.Event], Any]] = {
+            "initialize": self._initialize,
+            "load_model": self._load_model,
+            "open_volume": self._open_volume,
+            "generate": self._generate,
+            "attend": self._attend,
+            "close_volume": self._close_volume,
+            "shutdown": self._shutdown,
+        }
+        return handlers[request.method](request.params, request.id, stop)
+
+    def _initialize(
+        self, params: messages.Initialize, request_id: int, stop: threading.Event
+    ) -> messages.Initialized:
+        if params.protocol_version != PROTOCOL_VERSION:
+            raise RpcError(
+                jsonrpc.WRONG_PROTOCOL,
+                f"This worker speaks protocol version {PROTOCOL_VERSION} and the client version "
+                f"{params.protocol_version}; install the same release of both.",
+            )
+        self._initialized = True
+        return messages.Initialized(PROTOCOL_VERSION, __version__)
+
+    def _load_model(
+        self, params: messages.LoadModel, request_id: int, stop: threading.Event
+    ) -> messages.ModelLoaded:
+        # Imported here so that a client hears from its worker before torch is in memory.
+        from med2e3.model import load_model
+
+        def progress(done: int, total: int) -> None:
+            if stop.is_set():
+                raise Cancelled("Loading the model was cancelled.")
+            self._notify_progress(request_id, "load", done, total)
+
+        # Two models at once may not fit: the old one goes first, with the scans it encoded.
+        self._scans.clear()
+        self._model = None
+        self._model = load_model(
+            Path(params.folder) if params.folder else None,
+            device=params.device,
+            dtype=params.dtype,
+            progress=progress,
+        )
+        identity = self._model.identity
+        return messages.ModelLoaded(
+            name=identity.name,
+            sha256=identity.sha256,
+            trained=identity.trained,
+            description=identity.description,
+            device=str(self._model.device),
+            dtype=str(self._model.dtype).removeprefix("torch."),
+        )
+
+    def _open_volume(
+        self, params: messages.OpenVolume, request_id: int, stop: threading.Event
+    ) -> messages.VolumeOpened:
+        from med2e3.service.answering import open_scan
+
+        if self._model is None:
+            raise RpcError(jsonrpc.NOT_READY, "Send load_model before open_volume.")
+        opened = open_scan(
+            self._model,
+            _scan_of(params),
+            params.plane,
+            params.window,
+            progress=lambda stage, done, total: self._notify_progress(
+                request_id, stage, done, total
+            ),
+            stop=stop,
+        )
+        self._scans_opened += 1
+        volume_id = str(self._scans_opened)
+        self._scans[volume_id] = opened
+        while len(self._scans) > MAX_OPEN_SCANS:
+            self._scans.popitem(last=False)
+        geometry = opened.prepared.geometry
+        rows, columns = geometry.patches
+        return messages.VolumeOpened(
+            volume_id=volume_id,
+            plane=geometry.plane,
+            window=opened.prepared.window.name,
+            slices=opened.slices(),
+            heatmap_shape=(geometry.size[0], rows, columns),
+            heatmap_to_ijk=tuple(float(value) for value in geometry.overlay_to_ijk.ravel()),
+            warnings=opened.warnings,
+            timings=opened.timings,
+        )
+
+    def _generate(
+        self, params: messages.Generate, request_id: int, stop: threading.Event
+    ) -> messages.Answered:
+        from med2e3.service import answering
+
+        opened = self._opened(params.volume_id)
+
+        def on_token(text: str, token_id: int) -> None:
+            self._notify("token", messages.Token(request_id, token_id, text))
+
+        self._notify_progress(request_id, "prefill", 0, 1)
+        return answering.generate(
+            opened,
+            params.kind,
+            params.question,
+            params.max_new_tokens,
+            on_token=on_token,
+            stop=stop,
+        )
+
+    def _attend(
+        self, params: messages.Attend, request_id: int, stop: threading.Event
+    ) -> messages.Answered:
+        from med2e3.service import answering
+
+        return answering.attend(self._opened(params.volume_id), params.text)
+
+    def _close_volume(
+        self, params: messages.CloseVolume, request_id: int, stop: threading.Event
+    ) -> messages.Done:
+        self._opened(params.volume_id)
+        del self._scans[params.volume_id]
+        return messages.Done()
+
+    def _shutdown(
+        self, params: messages.Shutdown, request_id: int, stop: threading.Event
+    ) -> messages.Done:
+        return messages.Done()
+
+    def _opened(self, volume_id: str) -> OpenScan:
+        if volume_id not in self._scans:
+            raise RpcError(
+                jsonrpc.NOT_READY,
+                f"The volume {volume_id[:60]!r} is not open; open it again.",
+            )
+        self._scans.move_to_end(volume_id)
+        return self._scans[volume_id]
+
+    # -- what goes out -------------------------------------------------------------------------
+
+    def _reply(self, request_id: int, result: Any) -> None:
+        self._write(jsonrpc.result_line(request_id, result))
+
+    def _refuse(self, request: Request, code: int, message: str) -> None:
+        self._write(jsonrpc.error_line(RpcError(code, message, request.id)))
+
+    def _notify_progress(self, request_id: int, stage: str, done: int, total: int) -> None:
+        self._notify("progress", messages.Progress(request_id, stage, done, total))
+
+    def _notify(self, method: str, params: Any) -> None:
+        self._write(jsonrpc.notification_line(method, params))
+
+    def _write(self, line: bytes) -> None:
+        with self._reply_lock:
+            try:
+                self._replies.write(line)
+                self._replies.flush()
+            except (BrokenPipeError, ValueError):
+                # The client is gone; the reading thread hears it too and ends the worker.
+                log.debug("a reply was lost: the client is gone")
+
+    def _remove_exchange_folders(self) -> None:
+        for folder in self._exchange_folders:
+            exchange.remove_exchange_folder(folder)
+
+
+def _lines(stream: BinaryIO) -> Iterator[bytes]:
+    """The lines of a stream. One that is too long is read to its end in pieces and comes out cut,
+    which :func:`~med2e3.wire.jsonrpc.read_request` then refuses."""
+    limit = jsonrpc.MAX_LINE_BYTES + 2
+    while line := stream.readline(limit):
+        if not line.endswith(b"\n"):
+            rest = line
+            while rest and not rest.endswith(b"\n"):
+                rest = stream.readline(limit)
+        if line.strip():
+            yield line
+
+
+def _scan_of(params: messages.OpenVolume) -> Any:
+    from med2e3.volume import Scan
+
+    path = Path(params.voxels)
+    try:
+        voxels = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        raise InputError(
+            "The voxels could not be read from the exchange file; select the volume again."
+        ) from None
+    matrix = np.asarray(params.ijk_to_ras, dtype=np.float64)
+    if matrix.size != 16:
+        raise InputError(f"ijk_to_ras must have 16 numbers, not {matrix.size}.")
+    return Scan(voxels, matrix.reshape(4, 4), params.modality, ())
+
+
+def _fault(request: Request, error: Exception) -> str:
+    return (
+        f"The engine failed in {request.method} ({type(error).__name__}); "
+        "its log has the details, and the next request can be sent."
+    )

@@ -1,0 +1,223 @@
+"""The worker as a client meets it: a real process, real lines, a real model."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from med2e3.wire import PROTOCOL_VERSION, jsonrpc, messages
+
+
+@pytest.fixture
+def ready(new_client, chest):
+    """A client whose worker has the embedded model and one open volume."""
+    client = new_client()
+    client.model = client.ask("load_model", messages.LoadModel())
+    client.volume = client.open_volume(chest)
+    return client
+
+
+def ended_within(client, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if client.process.poll() is not None:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_report_streams_and_adds_up(ready):
+    notifications: list = []
+    answered = ready.ask(
+        "generate", messages.Generate(ready.volume.volume_id, max_new_tokens=12), notifications
+    )
+    answer = answered.answer
+    tokens = [n.params for n in notifications if n.method == "token"]
+    assert "".join(token.text for token in tokens) == answer.text
+    assert answer.kind == "report"
+    assert answer.finish_reason in ("stop", "length")
+    assert len(answer.slice_scores) == len(answer.slices) == len(ready.volume.slices) == 32
+    assert sum(answer.slice_scores) == pytest.approx(1, abs=1e-5)
+    assert answer.model.sha256 == ready.model.sha256
+    assert {"preprocess", "encode", "score", "prefill", "decode"} <= set(answer.timings)
+
+
+def test_the_same_question_gives_the_same_answer(ready):
+    ask = messages.Generate(ready.volume.volume_id, "answer", "Where is the nodule?", 8)
+    first = ready.ask("generate", ask).answer
+    second = ready.ask("generate", ask).answer
+    assert first.text == second.text
+    assert first.slice_scores == second.slice_scores
+
+
+def test_attend_scores_like_generate_and_writes_nothing(ready):
+    volume_id = ready.volume.volume_id
+    question = "Where is the nodule?"
+    attended = ready.ask("attend", messages.Attend(volume_id, question))
+    generated = ready.ask("generate", messages.Generate(volume_id, "answer", question, 1))
+    assert attended.answer.text == ""
+    assert attended.answer.slice_scores == generated.answer.slice_scores
+    assert attended.patch_shares == generated.patch_shares
+
+
+def test_patch_shares_add_up_to_the_slices_logits(ready):
+    from med2e3.service.answering import attention_of
+
+    answered = ready.ask("attend", messages.Attend(ready.volume.volume_id, "nodule"))
+    shares = attention_of(answered).patch_shares
+    assert shares.shape == ready.volume.heatmap_shape
+    np.testing.assert_allclose(shares.sum(axis=(1, 2)), answered.slice_logits, atol=1e-5)
+
+
+def test_cancel_ends_a_text_between_two_tokens(ready):
+    request = ready.send("generate", messages.Generate(ready.volume.volume_id))
+    while True:
+        reply = ready.next_reply()
+        if isinstance(reply, jsonrpc.Notification) and reply.method == "token":
+            break
+    cancel = ready.send("cancel", messages.Cancel(request))
+    responses = {}
+    while len(responses) < 2:
+        reply = ready.next_reply()
+        if isinstance(reply, jsonrpc.Response):
+            responses[reply.id] = reply
+    assert responses[cancel].result == {"found": True}
+    answered = jsonrpc.decode(messages.Answered, responses[request].result)
+    assert answered.answer.finish_reason == "cancelled"
+    again = ready.ask("generate", messages.Generate(ready.volume.volume_id, max_new_tokens=2))
+    assert again.answer.finish_reason in ("stop", "length")
+
+
+def test_a_request_that_waits_can_be_cancelled(ready):
+    volume_id = ready.volume.volume_id
+    running = ready.send("generate", messages.Generate(volume_id))
+    waiting = ready.send("generate", messages.Generate(volume_id))
+    ready.send("cancel", messages.Cancel(waiting))
+    ready.send("cancel", messages.Cancel(running))
+    responses = {}
+    while len(responses) < 4:
+        reply = ready.next_reply()
+        if isinstance(reply, jsonrpc.Response):
+            responses[reply.id] = reply
+    assert responses[waiting].error.code == jsonrpc.CANCELLED
+
+
+def test_cancel_of_nothing_says_so(ready):
+    assert ready.ask("cancel", messages.Cancel(999)) == messages.Cancelling(found=False)
+
+
+def test_another_protocol_version_is_refused_naming_both(new_client):
+    client = new_client(greet=False)
+    error = client.refusal("initialize", messages.Initialize(PROTOCOL_VERSION + 1))
+    assert error.code == jsonrpc.WRONG_PROTOCOL
+    assert str(PROTOCOL_VERSION) in error.message
+    assert str(PROTOCOL_VERSION + 1) in error.message
+    assert client.refusal("load_model", messages.LoadModel()).code == jsonrpc.NOT_READY
+
+
+def test_requests_out_of_order_are_refused(new_client):
+    client = new_client(greet=False)
+    assert client.refusal("load_model", messages.LoadModel()).code == jsonrpc.NOT_READY
+    client.ask("initialize", messages.Initialize(PROTOCOL_VERSION))
+    volume = messages.OpenVolume("nowhere.npy", (0.0,) * 16)
+    assert client.refusal("open_volume", volume).code == jsonrpc.NOT_READY
+    generate = messages.Generate("1")
+    assert client.refusal("generate", generate).code == jsonrpc.NOT_READY
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"rubbish\n",
+        b"\xff\xfe\x00\n",
+        b"[1, 2]\n",
+        b"[" * 50_000 + b"\n",
+        b'{"jsonrpc": "2.0", "id": 5, "method": "no_such", "params": {}}\n',
+        b'{"jsonrpc": "2.0", "id": 5, "method": "load_model", "params": {"folder": 3}}\n',
+        b'{"jsonrpc": "2.0", "id": {}, "method": "load_model"}\n',
+        b'{"jsonrpc": "2.0", "id": 5, "method": "open_volume", "params": []}\n',
+        b'"' + b"x" * (jsonrpc.MAX_LINE_BYTES + 10) + b'"\n',
+    ],
+    ids=lambda line: line[:40].decode("latin-1"),
+)
+def test_a_bad_line_is_answered_and_the_worker_goes_on(new_client, line):
+    client = new_client()
+    client.send_line(line)
+    response = client.next_reply()
+    assert response.error is not None
+    client.ask("initialize", messages.Initialize(PROTOCOL_VERSION))
+
+
+@pytest.mark.parametrize(
+    ("voxels", "said"),
+    [
+        (np.zeros((20, 16, 16), np.int16), "same value"),
+        (np.full((20, 16, 16), np.nan, np.float32), "NaN"),
+        (np.ones((1, 16, 16), np.int16), "slice"),
+        (np.zeros((16, 16), np.int16), "2D"),
+    ],
+)
+def test_a_volume_that_cannot_be_used_is_refused_with_a_sentence(ready, voxels, said):
+    path = ready.write_voxels(voxels)
+    matrix = tuple(np.eye(4).ravel())
+    error = ready.refusal("open_volume", messages.OpenVolume(str(path), matrix, "CT"))
+    assert error.code == jsonrpc.INPUT_ERROR
+    assert said in error.message
+
+
+def test_voxels_that_are_gone_or_pickled_are_refused(ready, tmp_path):
+    matrix = tuple(np.eye(4).ravel())
+    gone = messages.OpenVolume(str(tmp_path / "gone.npy"), matrix)
+    assert ready.refusal("open_volume", gone).code == jsonrpc.INPUT_ERROR
+    np.save(tmp_path / "pickled.npy", np.array([{"a": 1}]), allow_pickle=True)
+    pickled = messages.OpenVolume(str(tmp_path / "pickled.npy"), matrix)
+    assert ready.refusal("open_volume", pickled).code == jsonrpc.INPUT_ERROR
+
+
+def test_an_empty_question_is_refused(ready):
+    for params in (
+        ("generate", messages.Generate(ready.volume.volume_id, "answer", "  ")),
+        ("attend", messages.Attend(ready.volume.volume_id, "")),
+        ("generate", messages.Generate(ready.volume.volume_id, "poem", "a")),
+    ):
+        assert ready.refusal(*params).code == jsonrpc.INPUT_ERROR
+
+
+def test_a_closed_volume_cannot_be_asked(ready):
+    ready.ask("close_volume", messages.CloseVolume(ready.volume.volume_id))
+    error = ready.refusal("attend", messages.Attend(ready.volume.volume_id, "nodule"))
+    assert error.code == jsonrpc.NOT_READY
+
+
+def test_shutdown_ends_the_worker_and_removes_its_files(ready):
+    ready.ask("shutdown", messages.Shutdown())
+    assert ended_within(ready, 10)
+    assert ready.process.returncode == 0
+    assert list(ready.temporary_folder.glob("med2e3-*")) == []
+
+
+def test_a_closed_stdin_ends_the_worker_even_in_mid_text(ready):
+    ready.send("generate", messages.Generate(ready.volume.volume_id))
+    ready.process.stdin.close()
+    assert ended_within(ready, 5)
+    assert list(ready.temporary_folder.glob("med2e3-*")) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_ctrl_c_in_the_terminal_leaves_the_worker_to_its_client(new_client):
+    client = new_client()
+    os.kill(client.process.pid, signal.SIGINT)
+    client.ask("initialize", messages.Initialize(PROTOCOL_VERSION))
+
+
+def test_what_libraries_print_never_reaches_the_wire(new_client):
+    client = new_client(greet=False)
+    client.send("initialize", messages.Initialize(PROTOCOL_VERSION))
+    line = json.dumps(client.next_reply().result)
+    assert "protocol_version" in line
