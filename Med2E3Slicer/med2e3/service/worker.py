@@ -238,13 +238,12 @@ class Worker:
         while len(self._scans) > MAX_OPEN_SCANS:
             self._scans.popitem(last=False)
         geometry = opened.prepared.geometry
-        rows, columns = geometry.patches
         return messages.VolumeOpened(
             volume_id=volume_id,
             plane=geometry.plane,
             window=opened.prepared.window.name,
             slices=opened.slices(),
-            heatmap_shape=(geometry.size[0], rows, columns),
+            heatmap_shape=geometry.overlay_size,
             heatmap_to_ijk=tuple(float(value) for value in geometry.overlay_to_ijk.ravel()),
             warnings=opened.warnings,
             timings=opened.timings,
