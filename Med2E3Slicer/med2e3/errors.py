@@ -1,4 +1,4 @@
-"""The faults that are told to the user, each as one sentence: what happened, to what, what to do."""
+"""The faults told to the user, each as one sentence: what happened, to what, what to do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class InputError(Med2E3Error):
     """What the user gave cannot be used: a file, a setting, a question (exit status 2)."""
 
 
-class Cancelled(Med2E3Error):
+class Cancelled(Med2E3Error):  # noqa: N818 - it is no error
     """The user asked to stop before there was a result."""
 
 

@@ -32,8 +32,8 @@ from med2e3.wire.messages import (
 )
 
 if TYPE_CHECKING:
-    from med2e3.inference.session import StopSignal
-    from med2e3.model import Med2E3
+    from med2e3.inference import StopSignal
+    from med2e3.model import LoadedModel
 
 StageProgress = Callable[[str, int, int], None]
 """Told (stage, done, total) as a request goes on."""
@@ -62,7 +62,7 @@ class OpenScan:
 
 
 def open_scan(
-    model: Med2E3,
+    model: LoadedModel,
     scan: Scan,
     plane: str,
     window: str,
@@ -78,7 +78,9 @@ def open_scan(
     progress = progress or _quiet
     progress("prepare", 0, 1)
     started = time.perf_counter()
-    prepared = prepare(scan, plane=plane, window=window)
+    prepared = prepare(
+        scan, plane=plane, window=window, size=model.configuration.vision3d.volume_size
+    )
     prepared_at = time.perf_counter()
     progress("prepare", 1, 1)
     session = VolumeSession(model, prepared.volume)

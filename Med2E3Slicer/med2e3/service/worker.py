@@ -25,7 +25,7 @@ from med2e3.wire import PROTOCOL_VERSION, exchange, jsonrpc, messages
 from med2e3.wire.jsonrpc import Request, RpcError
 
 if TYPE_CHECKING:
-    from med2e3.model import Med2E3
+    from med2e3.model import LoadedModel
     from med2e3.service.answering import OpenScan
 
 SECONDS_TO_END = 2.0
@@ -65,7 +65,7 @@ class Worker:
         self._stops_lock = threading.Lock()
         self._exchange_folders: set[Path] = set()
         self._initialized = False
-        self._model: Med2E3 | None = None
+        self._model: LoadedModel | None = None
         self._scans: OrderedDict[str, OpenScan] = OrderedDict()
         self._scans_opened = 0
 

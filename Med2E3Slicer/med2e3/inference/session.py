@@ -1,0 +1,209 @@
+"""A volume session: one volume, encoded once, asked any number of questions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from med2e3.attention import Attention
+from med2e3.errors import Cancelled
+from med2e3.inference.generation import GrowingText, OnToken, greedy_logits
+from med2e3.inference.interruption import StopSignal, stoppable
+from med2e3.model import EncodedVolume, LoadedModel, ScoredVolume
+from med2e3.model.prompt import Prompt
+
+ROOM_FOR_ANSWER = 64
+"""Tokens that a long question must leave for its answer."""
+
+EncodeProgress = Callable[[int, int], None]
+"""Told (slices done, slices of all)."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A text, and what the model looked at for it.
+
+    ``token_ids`` are the text's tokens without the end token. ``finish_reason`` is "stop" (the
+    model ended the text), "length" (no room for more) or "cancelled". ``timings`` are seconds for
+    score, prefill and decode; ``warnings`` sentences for the user.
+    """
+
+    attention: Attention
+    text: str
+    token_ids: list[int]
+    finish_reason: str
+    timings: dict[str, float]
+    warnings: list[str] = field(default_factory=list)
+
+
+class VolumeSession:
+    """A prepared volume [1, slices, rows, columns] in [0, 1] and what a model makes of it."""
+
+    def __init__(self, model: LoadedModel, volume: torch.Tensor) -> None:
+        self.model = model
+        self._volume = volume
+        self._encoded: EncodedVolume | None = None
+
+    @torch.inference_mode()
+    def encode(
+        self, progress: EncodeProgress | None = None, stop: StopSignal | None = None
+    ) -> EncodedVolume:
+        """Run both encoders, once; later calls return the same. Raises Cancelled after ``stop``."""
+        if self._encoded is None:
+            with stoppable(self.model, stop):
+                self._encoded = self._encode(progress or (lambda done, total: None))
+        return self._encoded
+
+    @torch.inference_mode()
+    def attend(self, text: str, stop: StopSignal | None = None) -> Attention:
+        """Score the slices for a text. Tokens beyond the text encoder's 512 are not read."""
+        token_ids, _ = self.model.scoring_tokenizer(text)
+        with stoppable(self.model, stop):
+            return _attention(self._score(token_ids))
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        question: str,
+        *,
+        max_new_tokens: int | None = None,
+        on_token: OnToken | None = None,
+        stop: StopSignal | None = None,
+    ) -> Generation:
+        """Answer a question, greedily: the same volume and question give the same text.
+
+        Prompt and answer share the model's length limit (768 tokens, 512 of them the image).
+        ``stop`` ends the text between two tokens and keeps what there is; before the first token
+        it raises Cancelled.
+        """
+        limit = self.model.configuration.max_length
+        started = time.perf_counter()
+        token_ids, scoring_cut = self.model.scoring_tokenizer(question)
+        with stoppable(self.model, stop):
+            scored = self._score(token_ids)
+            scored_at = time.perf_counter()
+            image_tokens = len(scored.tokens)
+            reserved = min(max_new_tokens or ROOM_FOR_ANSWER, ROOM_FOR_ANSWER)
+            prompt = self.model.prompt_tokenizer.prompt(question, limit - image_tokens - reserved)
+            room = limit - image_tokens - len(prompt.before) - len(prompt.after)
+            embedded = self.embed(prompt, scored)
+            writing = _Writing(self.model, min(max_new_tokens or room, room), on_token)
+            finish_reason = writing.run(embedded)
+        text = writing.text
+        return Generation(
+            attention=_attention(scored),
+            text=text.text,
+            token_ids=text.token_ids,
+            finish_reason=finish_reason,
+            timings={
+                "score": scored_at - started,
+                "prefill": writing.first_token_at - scored_at,
+                "decode": time.perf_counter() - writing.first_token_at,
+            },
+            warnings=_length_warnings(
+                scoring_cut, prompt.question_tokens_cut, max_new_tokens, room, limit
+            ),
+        )
+
+    def embed(self, prompt: Prompt, scored: ScoredVolume) -> torch.Tensor:
+        """A prompt with the scored volume in its place: [length, width]."""
+        before, after = (
+            torch.tensor(ids, dtype=torch.long, device=self.model.device)
+            for ids in (prompt.before, prompt.after)
+        )
+        return self.model.embed_prompt(before, scored.tokens, after)
+
+    def _score(self, token_ids: list[int]) -> ScoredVolume:
+        ids = torch.tensor(token_ids, device=self.model.device)
+        return self.model.score(self.encode(), self.model.embed_text(ids))
+
+    def _encode(self, progress: EncodeProgress) -> EncodedVolume:
+        model = self.model
+        volume = self._volume.to(model.device, model.dtype)
+        slices = volume[0]
+        # On a CPU a slice fills every core, and small steps let a cancel through.
+        step = 1 if model.device.type == "cpu" else 8
+        tokens_2d = []
+        progress(0, len(slices))
+        for first in range(0, len(slices), step):
+            tokens_2d.append(model.encode_slices(slices[first : first + step]))
+            progress(min(first + step, len(slices)), len(slices))
+        return model.join(torch.cat(tokens_2d), model.encode_volume(volume))
+
+
+class _Writing:
+    """A text that is being written, and when its first token came."""
+
+    def __init__(self, model: LoadedModel, max_new_tokens: int, on_token: OnToken | None) -> None:
+        self._model = model
+        self._max_new_tokens = max_new_tokens
+        self._on_token = on_token or (lambda piece, token_id: None)
+        self.text = GrowingText(model.prompt_tokenizer)
+        self.first_token_at = time.perf_counter()
+
+    def run(self, prompt: torch.Tensor) -> str:
+        """Write until the end token, the length limit or a stop; returns the finish reason."""
+        ends = _end_tokens(self._model)
+        words = len(self._model.prompt_tokenizer)
+        finish_reason = "length"
+        try:
+            for logits in greedy_logits(self._model.llm, prompt):
+                # Rows beyond the tokenizer pad the matrix and are no words.
+                token_id = int(logits[:words].argmax())
+                if not self.text.token_ids:
+                    self.first_token_at = time.perf_counter()
+                if token_id in ends:
+                    finish_reason = "stop"
+                    break
+                self._tell(self.text.add(token_id))
+                if len(self.text.token_ids) >= self._max_new_tokens:
+                    break
+        except Cancelled:
+            if not self.text.token_ids:
+                raise
+            finish_reason = "cancelled"
+        self._tell(self.text.rest())
+        return finish_reason
+
+    def _tell(self, piece: str) -> None:
+        if piece:
+            self._on_token(piece, self.text.token_ids[-1])
+
+
+def _end_tokens(model: LoadedModel) -> set[int]:
+    stored = model.configuration.llm.get("eos_token_id")
+    listed = stored if isinstance(stored, list) else [stored]
+    return {model.prompt_tokenizer.end_token, *(token for token in listed if token is not None)}
+
+
+def _attention(scored: ScoredVolume) -> Attention:
+    return Attention(
+        logits=scored.logits.cpu().numpy(),
+        scores=scored.scores.cpu().numpy(),
+        patch_shares=scored.patch_shares.cpu().numpy(),
+    )
+
+
+def _length_warnings(
+    scoring_cut: int, question_cut: int, max_new_tokens: int | None, room: int, limit: int
+) -> list[str]:
+    warnings = []
+    if scoring_cut:
+        warnings.append(
+            f"The question was cut for scoring the slices: its last {scoring_cut} word pieces were "
+            "not read there; ask a shorter question."
+        )
+    if question_cut:
+        warnings.append(
+            f"The question was cut: its last {question_cut} tokens do not fit into the model's "
+            f"{limit}; ask a shorter question."
+        )
+    if max_new_tokens is not None and max_new_tokens > room:
+        warnings.append(
+            f"The model's {limit} tokens leave room for {room} new ones after this prompt, so "
+            f"{max_new_tokens} were not possible."
+        )
+    return warnings

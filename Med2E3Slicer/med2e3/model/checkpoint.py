@@ -1,0 +1,234 @@
+"""Loading a checkpoint folder: the released layout as it is on disk, without remote code."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+import torch
+from torch import nn
+
+from med2e3.errors import InputError
+from med2e3.model.configuration import Configuration, read_configuration
+from med2e3.model.identity import EMBEDDED, ModelIdentity, describe, hash_of
+from med2e3.model.med2e3 import Med2E3
+from med2e3.model.prompt import PromptTokenizer, ScoringTokenizer
+from med2e3.model.weights import Weights, assign_weights, read_weights, weight_files
+
+LoadProgress = Callable[[int, int], None]
+"""Told (done, total) in MiB as the files are read."""
+
+_TOKENIZER_FILES = (
+    "tokenizer.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+)
+_PARTS = (
+    "llm",
+    "vision2d_model",
+    "vision2d_connector",
+    "vision3d_model",
+    "vision3d_connector",
+)
+_MEBIBYTE = 2**20
+
+log = logging.getLogger(__name__)
+
+
+class LoadedModel(Med2E3):
+    """The network with its weights, its tokenizers and its identity."""
+
+    identity: ModelIdentity
+    prompt_tokenizer: PromptTokenizer
+    scoring_tokenizer: ScoringTokenizer
+
+
+def load_model(
+    folder: Path | None = None,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    progress: LoadProgress = lambda done, total: None,
+) -> LoadedModel:
+    """Load a checkpoint folder, or the embedded model without one.
+
+    ``device`` is "auto" (a CUDA card if there is one), "cpu" or "cuda"; ``dtype`` "auto" (bfloat16
+    on a card, float32 on a CPU), "float32" or "bfloat16". Raises
+    :class:`~med2e3.errors.InputError` that names the file that is missing, broken or not to be
+    trusted, and what to do.
+    """
+    chosen_device = _device(device)
+    chosen_dtype = _dtype(dtype, chosen_device)
+    folder = _checked_folder(folder)
+    configuration = read_configuration(folder)
+    prompt_tokenizer = PromptTokenizer(folder, configuration.tokenizer_is_fast)
+    scoring_tokenizer = ScoringTokenizer(
+        folder / "vision3d_model", configuration.text["max_position_embeddings"]
+    )
+    _check_vocabularies(folder, configuration, prompt_tokenizer, scoring_tokenizer)
+    files = {part: weight_files(folder / part) for part in _PARTS}
+    advance = _Progress(
+        progress, sum(path.stat().st_size for part in files.values() for path in part)
+    )
+
+    name, trained, description = describe(folder)
+    sha256 = hash_of(folder, identity_files(folder), advance)
+
+    with _parameters_without_memory():
+        try:
+            model = LoadedModel(configuration)
+        except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+            raise InputError(
+                f"{folder / 'config.json'} describes a network that cannot be built "
+                f"({type(error).__name__}: {error}); download or copy it again."
+            ) from error
+    for part in _PARTS:
+        weights: Weights = {}
+        for path in files[part]:
+            weights |= read_weights(path)
+        for module, prefix in _modules_of(model, part):
+            assign_weights(
+                module,
+                {
+                    key.removeprefix(prefix): tensor
+                    for key, tensor in weights.items()
+                    if key.startswith(prefix)
+                },
+                files[part][0],
+                device=chosen_device,
+                dtype=chosen_dtype,
+                optional=_may_be_tied(configuration) if part == "llm" else lambda name: False,
+            )
+        advance(sum(path.stat().st_size for path in files[part]))
+    model.llm.tie_weights()
+    model.to(chosen_device)
+    model.eval()
+    model.prompt_tokenizer = prompt_tokenizer
+    model.scoring_tokenizer = scoring_tokenizer
+    model.identity = ModelIdentity(name, sha256, trained, description, folder)
+    return model
+
+
+def model_identity(folder: Path | None = None) -> ModelIdentity:
+    """The identity of a checkpoint folder (the embedded model's without one), weights unread but
+    for their hash."""
+    folder = _checked_folder(folder)
+    name, trained, description = describe(folder)
+    return ModelIdentity(
+        name, hash_of(folder, identity_files(folder)), trained, description, folder
+    )
+
+
+def identity_files(folder: Path) -> list[Path]:
+    """Every file that the network and its words are made of."""
+    named = [folder / name for name in ("config.json", *_TOKENIZER_FILES)]
+    named.append(folder / "vision3d_model" / "vocab.txt")
+    weights = [path for part in _PARTS for path in weight_files(folder / part)]
+    return [path for path in named if path.is_file()] + weights
+
+
+def _modules_of(model: Med2E3, part: str) -> list[tuple[nn.Module, str]]:
+    """Which modules a part's folder fills, each with the prefix of its tensors' names there."""
+    return {
+        "llm": [(model.llm, "")],
+        "vision2d_model": [(model.vision2d_model, "")],
+        "vision2d_connector": [(model.vision2d_connector, "_connector.")],
+        "vision3d_model": [
+            (model.vision3d_model, "vision_encoder."),
+            (model.text_model, "language_encoder."),
+        ],
+        # The released loader reads the first alone, so its slice scores stay random.
+        "vision3d_connector": [
+            (model.vision3d_connector, "_connector."),
+            (model.text_mlp, "text_mlp."),
+        ],
+    }[part]
+
+
+def _may_be_tied(configuration: Configuration) -> Callable[[str], bool]:
+    tied = bool(configuration.llm.get("tie_word_embeddings", False))
+    return lambda name: tied and name == "lm_head.weight"
+
+
+def _check_vocabularies(
+    folder: Path,
+    configuration: Configuration,
+    prompt_tokenizer: PromptTokenizer,
+    scoring_tokenizer: ScoringTokenizer,
+) -> None:
+    for count, size, what in (
+        (len(prompt_tokenizer), configuration.llm["vocab_size"], "language model"),
+        (scoring_tokenizer.size, configuration.text["vocab_size"], "question encoder"),
+    ):
+        if count > size:
+            raise InputError(
+                f"The tokenizer of the {what} in {folder} has {count} tokens and the {what} only "
+                f"{size}; both must come from one checkpoint."
+            )
+
+
+def _checked_folder(folder: Path | None) -> Path:
+    if folder is None:
+        folder = EMBEDDED
+    if not folder.is_dir():
+        raise InputError(
+            f"There is no checkpoint folder {folder}; give the folder that holds config.json, "
+            "or none for the embedded model."
+        )
+    return folder
+
+
+def _device(name: str) -> torch.device:
+    if name not in ("auto", "cpu", "cuda"):
+        raise InputError(f"There is no device {name!r}; choose auto, cpu or cuda.")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "There is no CUDA device that torch can use (`med2e3 doctor` shows what it sees); "
+            "choose the device cpu or auto."
+        )
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    if name not in ("auto", "float32", "bfloat16"):
+        raise InputError(f"There is no precision {name!r}; choose auto, float32 or bfloat16.")
+    if name == "auto":
+        name = "bfloat16" if device.type == "cuda" else "float32"
+    return torch.float32 if name == "float32" else torch.bfloat16
+
+
+@contextmanager
+def _parameters_without_memory() -> Iterator[None]:
+    """Modules built inside have parameters with shapes but no memory, and spend no time on random
+    values; buffers (rotary frequencies, positions) are computed as always."""
+    register = nn.Module.register_parameter
+
+    def register_on_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        if parameter is not None:
+            parameter = nn.Parameter(parameter.detach().to("meta"), requires_grad=False)
+        register(module, name, parameter)
+
+    with mock.patch.object(nn.Module, "register_parameter", register_on_meta):
+        yield
+
+
+class _Progress:
+    """Bytes that were read, told on in MiB. Each file is read twice: hashed, then loaded."""
+
+    def __init__(self, listener: LoadProgress, size: int) -> None:
+        self._listener = listener
+        self._total = max(1, 2 * size // _MEBIBYTE)
+        self._done = 0
+
+    def __call__(self, size: int) -> None:
+        self._done += size
+        self._listener(min(self._done // _MEBIBYTE, self._total), self._total)

@@ -1,0 +1,65 @@
+"""Which model it is: its name, its hash, and whether anyone should believe it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from med2e3.model.configuration import read_json
+
+EMBEDDED = Path(__file__).parents[1] / "embedded"
+"""The model inside this package: the same place in a checkout, a wheel and Slicer's folder."""
+
+CARD = "med2e3.json"
+"""A file beside ``config.json`` in which this project tells the name of a checkpoint, what it is
+and whether it is trained. The released checkpoint has none."""
+
+_CHUNK = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """``sha256`` identifies every byte that the network is made of, see :func:`hash_of`.
+
+    ``trained`` is false for a model whose text is nonsense; ``description`` says so in a sentence.
+    """
+
+    name: str
+    sha256: str
+    trained: bool
+    description: str
+    folder: Path
+
+
+def describe(folder: Path) -> tuple[str, bool, str]:
+    """(name, trained, description) of a checkpoint folder, from its card if it has one."""
+    if not (folder / CARD).is_file():
+        return folder.resolve().name, True, f"The checkpoint in the folder {folder.name}."
+    card = read_json(folder / CARD)
+    return (
+        str(card.get("name", folder.resolve().name)),
+        bool(card.get("trained", True)),
+        str(card.get("description", "")),
+    )
+
+
+def hash_of(
+    folder: Path, files: list[Path], progress: Callable[[int], None] = lambda size: None
+) -> str:
+    """One sha256 over several files of a folder.
+
+    It is the sha256 of the lines that ``sha256sum`` prints for the files (paths relative to the
+    folder, with ``/``, sorted), so that anyone can check it by hand. ``progress`` is told the
+    number of bytes after each piece.
+    """
+    listing = hashlib.sha256()
+    for path in sorted(files, key=lambda file: file.relative_to(folder).as_posix()):
+        content = hashlib.sha256()
+        with path.open("rb") as file:
+            while piece := file.read(_CHUNK):
+                content.update(piece)
+                progress(len(piece))
+        listing.update(f"{content.hexdigest()}  {path.relative_to(folder).as_posix()}\n".encode())
+    return listing.hexdigest()

@@ -1,0 +1,142 @@
+"""The network: two encoders, text-guided scores between slices, and a language model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, BertConfig, BertModel
+
+from med2e3.model.configuration import Configuration
+from med2e3.model.interslice import (
+    fuse,
+    patch_shares,
+    pool_3d_tokens,
+    slice_keys,
+    slice_logits,
+    slice_scores,
+)
+from med2e3.model.vision2d import SliceEncoder
+from med2e3.model.vision3d import VolumeEncoder
+
+
+@dataclass(frozen=True)
+class EncodedVolume:
+    """What the network knows of a volume before any question, in the language model's width.
+
+    ``tokens_2d`` [32, 256, width], ``tokens_3d`` [256, width], ``keys`` [32, width] (float32).
+    """
+
+    tokens_2d: torch.Tensor
+    tokens_3d: torch.Tensor
+    keys: torch.Tensor
+
+
+@dataclass(frozen=True)
+class ScoredVolume:
+    """What a text makes of an encoded volume.
+
+    ``logits`` and ``scores`` [32], ``patch_shares`` [32, 16, 16], all float32, and ``tokens``
+    [512, width]: the 3D tokens, then the 2D tokens fused with the scores, which stand in the
+    prompt in place of the image.
+    """
+
+    logits: torch.Tensor
+    scores: torch.Tensor
+    patch_shares: torch.Tensor
+    tokens: torch.Tensor
+
+
+class Med2E3(nn.Module):
+    """Med-2E3 in its released configuration (arXiv 2411.12783).
+
+    The names of the parts are those of the checkpoint's folders, for the loader and for reading.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        super().__init__()
+        self.configuration = configuration
+        width = configuration.width
+        text_width = configuration.text["hidden_size"]
+        self.vision2d_model = SliceEncoder(configuration.vision2d)
+        self.vision2d_connector = connector(configuration.vision2d["hidden_size"], width)
+        self.vision3d_model = VolumeEncoder(configuration.vision3d)
+        self.vision3d_connector = connector(configuration.vision3d.hidden_size, width)
+        self.text_model = BertModel(BertConfig(**configuration.text))
+        self.text_mlp = nn.Linear(text_width, width)
+        self.llm = language_model(configuration.llm)
+
+    @property
+    def device(self) -> torch.device:
+        return self.text_mlp.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.text_mlp.weight.dtype
+
+    @property
+    def depth_groups(self) -> int:
+        """Groups of 3D tokens along the slices, each shared by several slices: 4."""
+        return self.configuration.vision3d.grid[0] // 2
+
+    def encode_slices(self, slices: torch.Tensor) -> torch.Tensor:
+        """Slices [n, rows, columns] in [0, 1] to 2D tokens [n, 256, width]."""
+        tokens: torch.Tensor = self.vision2d_connector(self.vision2d_model(slices))
+        return tokens
+
+    def encode_volume(self, volume: torch.Tensor) -> torch.Tensor:
+        """A volume [1, slices, rows, columns] in [0, 1] to 3D tokens [256, width]."""
+        tokens = self.vision3d_model(volume[None])
+        pooled = pool_3d_tokens(tokens, self.configuration.vision3d.grid)
+        projected: torch.Tensor = self.vision3d_connector(pooled)[0]
+        return projected
+
+    def join(self, tokens_2d: torch.Tensor, tokens_3d: torch.Tensor) -> EncodedVolume:
+        """Both encoders' tokens of one volume, with the slice keys made of them."""
+        return EncodedVolume(
+            tokens_2d, tokens_3d, slice_keys(tokens_2d, tokens_3d, self.depth_groups)
+        )
+
+    def embed_text(self, token_ids: torch.Tensor) -> torch.Tensor:
+        """A bare question's BERT token ids [length] to its pooled embedding [text width].
+
+        The released code pads to 512 tokens and masks the padding; without it the embedding is
+        the same.
+        """
+        pooled: torch.Tensor = self.text_model(token_ids[None]).pooler_output[0]
+        return pooled
+
+    def score(self, encoded: EncodedVolume, text_embedding: torch.Tensor) -> ScoredVolume:
+        """Score the slices for a text (TG-IS) and fuse the 2D tokens with the scores."""
+        text = self.text_mlp(text_embedding)
+        logits = slice_logits(encoded.keys, text)
+        scores = slice_scores(logits)
+        shares = patch_shares(encoded.tokens_2d, encoded.tokens_3d, self.depth_groups, text)
+        tokens = torch.cat([encoded.tokens_3d, fuse(encoded.tokens_2d, scores)])
+        return ScoredVolume(logits, scores, shares, tokens)
+
+    def embed_prompt(
+        self, before: torch.Tensor, image: torch.Tensor, after: torch.Tensor
+    ) -> torch.Tensor:
+        """The prompt as the language model sees it: [length, width].
+
+        ``before`` and ``after`` are token ids around the image, ``image`` [512, width].
+        """
+        embed = self.llm.get_input_embeddings()
+        embedded: torch.Tensor = torch.cat([embed(before), image.to(self.dtype), embed(after)])
+        return embedded
+
+
+def connector(input_width: int, width: int) -> nn.Sequential:
+    """Linear, GELU, Linear: an encoder's tokens into the language model's width."""
+    return nn.Sequential(nn.Linear(input_width, width), nn.GELU(), nn.Linear(width, width))
+
+
+def language_model(configuration: dict[str, Any]) -> Any:
+    """Any causal language model of transformers, from its configuration alone."""
+    # auto_map would name code that came with the model; transformers has the model itself.
+    known = {name: value for name, value in configuration.items() if name != "auto_map"}
+    config = AutoConfig.for_model(**known)
+    return AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")

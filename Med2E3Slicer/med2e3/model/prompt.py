@@ -1,0 +1,147 @@
+"""The prompt around a question, and the text that scores the slices, as token ids.
+
+Both tokenizers read their files from the checkpoint folder alone: nothing is asked of a hub, and
+no code that came with a model is run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer, BertTokenizer
+
+from med2e3.errors import InputError
+from med2e3.model.configuration import read_json
+
+REPORT_QUESTION = "Describe the findings of this medical image."
+"""What stands for "write a report": M3D-Cap, the training data, asks for findings so."""
+
+IMAGE = "<image3d>"
+
+_SYSTEM = (
+    "A chat between a curious user and an artificial intelligence assistant. The assistant gives "
+    "helpful, detailed, and polite answers to the user's questions."
+)
+"""The template that the released model was trained with, word for word: another would be another
+input. It is not Phi-3's own chat template."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Token ids before and after the place of the image.
+
+    ``question_tokens_cut`` counts the tokens of the question that did not fit.
+    """
+
+    before: list[int]
+    after: list[int]
+    question_tokens_cut: int = 0
+
+
+class PromptTokenizer:
+    """The language model's tokenizer, and how a question becomes a prompt with it."""
+
+    def __init__(self, folder: Path, fast: bool) -> None:
+        settings = read_json(folder / "tokenizer_config.json")
+        if "auto_map" in settings:
+            raise InputError(
+                f"{folder / 'tokenizer_config.json'} asks to run code that came with the model "
+                "(auto_map), which is never done; choose another checkpoint folder."
+            )
+        try:
+            # The checkpoint's own root has no model_type, so that the class which
+            # tokenizer_config.json names is taken and not one that a model_type suggests.
+            self._tokenizer = AutoTokenizer.from_pretrained(
+                folder, use_fast=fast, local_files_only=True, trust_remote_code=False
+            )
+        except ImportError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"The tokenizer of {folder} cannot be read ({_first_line(error)}); download or "
+                "copy its tokenizer files again."
+            ) from error
+
+    def __len__(self) -> int:
+        return len(self._tokenizer)
+
+    @property
+    def end_token(self) -> int:
+        token: int = self._tokenizer.eos_token_id
+        return token
+
+    def prompt(self, question: str, room: int | None = None) -> Prompt:
+        """The prompt for a question.
+
+        ``room`` is how many tokens both parts together may have. A question that is too long is
+        cut at its end, never the words after it that ask the model to answer (the released code
+        cuts those).
+        """
+        head, tail = f"{_SYSTEM} USER: ", " ASSISTANT:"
+        before = self._begin(self._ids(head))
+        after = self._ids(f"\n{question}{tail}")
+        if room is None or len(before) + len(after) <= room:
+            return Prompt(before, after)
+        closing = self._ids(tail)
+        asked = self._ids(f"\n{question}")
+        kept = max(0, room - len(before) - len(closing))
+        return Prompt(before, asked[:kept] + closing, len(asked) - kept)
+
+    def decode(self, token_ids: list[int]) -> str:
+        """The text of generated tokens, without the end token."""
+        text: str = self._tokenizer.decode(
+            token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text
+
+    def _ids(self, text: str) -> list[int]:
+        # Each chunk around the image is tokenised on its own, so that a piece that begins words
+        # stands on both sides of it: the released code does so, and the model was trained on it.
+        ids: list[int] = self._tokenizer(text).input_ids
+        if ids and ids[0] == self._tokenizer.bos_token_id:
+            ids = ids[1:]
+        return ids
+
+    def _begin(self, ids: list[int]) -> list[int]:
+        probe = self._tokenizer("a").input_ids
+        adds = bool(probe) and probe[0] == self._tokenizer.bos_token_id
+        return [self._tokenizer.bos_token_id, *ids] if adds else ids
+
+
+class ScoringTokenizer:
+    """The tokenizer of M3D-CLIP's text encoder, for the bare question that scores the slices."""
+
+    def __init__(self, folder: Path, longest: int) -> None:
+        vocabulary = folder / "vocab.txt"
+        if not vocabulary.is_file():
+            raise InputError(
+                f"{vocabulary} is missing: the released checkpoint comes without the vocabulary "
+                "of its question encoder; `med2e3 model download DIR` fetches it too, or copy "
+                "vocab.txt of GoodBaiBai88/M3D-CLIP there."
+            )
+        self._longest = longest
+        try:
+            self._tokenizer = BertTokenizer.from_pretrained(folder, local_files_only=True)
+        except Exception as error:
+            raise InputError(
+                f"The tokenizer in {folder} cannot be read ({_first_line(error)}); download or "
+                "copy its files again."
+            ) from error
+
+    @property
+    def size(self) -> int:
+        return len(self._tokenizer)
+
+    def __call__(self, text: str) -> tuple[list[int], int]:
+        """Token ids of a text, [CLS] and [SEP] around it, and how many tokens were cut off."""
+        tokens: list[str] = self._tokenizer.tokenize(text)
+        cut = max(0, len(tokens) + 2 - self._longest)
+        ids: Any = self._tokenizer.convert_tokens_to_ids(tokens[: self._longest - 2])
+        return [self._tokenizer.cls_token_id, *ids, self._tokenizer.sep_token_id], cut
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

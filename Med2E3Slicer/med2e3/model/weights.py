@@ -1,0 +1,167 @@
+"""Weight files: which there are, what is in them, and whether it fits. Nothing in them is run.
+
+Safetensors are preferred. A ``.bin`` file is a zip archive with a pickle in it: it is opened with
+torch's weights-only reader, which refuses everything but tensors.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from med2e3.errors import InputError
+from med2e3.model.configuration import read_json
+
+Weights = dict[str, torch.Tensor]
+
+_WHOLE = ("model.safetensors", "pytorch_model.safetensors", "pytorch_model.bin")
+_INDEX = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files with the weights of one part of a checkpoint, one or several shards.
+
+    Raises InputError if there are none, or the index names a file that is missing or lies outside
+    the folder.
+    """
+    for name in _WHOLE[:2]:
+        if (folder / name).is_file():
+            return [folder / name]
+    for name in _INDEX:
+        if (folder / name).is_file():
+            return _shards(folder / name)
+    if (folder / _WHOLE[2]).is_file():
+        return [folder / _WHOLE[2]]
+    raise InputError(
+        f"{folder} has no weights (neither {_WHOLE[0]} nor {_WHOLE[2]}); download or copy the "
+        "checkpoint again."
+    )
+
+
+def read_weights(path: Path) -> Weights:
+    """The tensors in a weight file, mapped into memory rather than copied.
+
+    Raises InputError for a file that is truncated, holds anything but tensors, or is compressed.
+    """
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_bin(path)
+
+
+def assign_weights(
+    module: nn.Module,
+    weights: Weights,
+    source: Path,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    optional: Callable[[str], bool] = lambda name: False,
+) -> None:
+    """Put weights into a module whose parameters have no memory yet.
+
+    Each must be there with its shape; ``optional`` tells which may be missing. Tensors that the
+    module has no place for are ignored (stored heads that are not used, tensors that newer MONAI
+    versions add). Raises InputError that names the first tensor that is missing or does not fit.
+    """
+    wanted = {
+        name: place for name, place in _parameters(module).items() if name in weights or
+        not optional(name)
+    }  # fmt: skip
+    for name, place in wanted.items():
+        if name not in weights:
+            raise InputError(
+                f"{source} lacks the tensor {name}; it is not complete or belongs to another "
+                "model: download or copy it again."
+            )
+        if weights[name].shape != place.shape:
+            raise InputError(
+                f"{source}: the tensor {name} has the shape {tuple(weights[name].shape)}, and "
+                f"config.json asks for {tuple(place.shape)}; both must come from one checkpoint."
+            )
+        if not weights[name].is_floating_point():
+            raise InputError(
+                f"{source}: the tensor {name} is of the type {weights[name].dtype}, not floating "
+                "point; quantised checkpoints cannot be read."
+            )
+    state = {name: weights[name].to(device=device, dtype=dtype) for name in wanted}
+    module.load_state_dict(state, strict=False, assign=True)
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+
+
+def _parameters(module: nn.Module) -> Mapping[str, torch.Tensor]:
+    return dict(module.named_parameters(remove_duplicate=False))
+
+
+def _shards(index: Path) -> list[Path]:
+    names = read_json(index).get("weight_map")
+    if not isinstance(names, dict) or not names:
+        raise InputError(f"{index} names no weight files; download or copy it again.")
+    shards = []
+    for name in sorted(set(map(str, names.values()))):
+        if name != Path(name).name or Path(name).suffix not in (".safetensors", ".bin"):
+            raise InputError(
+                f"{index} names {name!r}, which is no weight file beside it; this checkpoint is "
+                "not to be trusted."
+            )
+        if not (index.parent / name).is_file():
+            raise InputError(
+                f"{index.parent / name} is missing, and {index.name} asks for it; download or "
+                "copy it again."
+            )
+        shards.append(index.parent / name)
+    return shards
+
+
+def _read_safetensors(path: Path) -> Weights:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError, OSError) as error:
+        raise InputError(
+            f"{path} is not a complete safetensors file ({_brief(error)}); download or copy it "
+            "again."
+        ) from None
+
+
+def _read_bin(path: Path) -> Weights:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            compressed = any(
+                entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()
+            )
+    except (zipfile.BadZipFile, OSError, ValueError):
+        raise InputError(
+            f"{path} is not a complete PyTorch weight file; download or copy it again."
+        ) from None
+    if compressed:
+        # torch never writes such a file, and one of a few bytes could fill the memory.
+        raise InputError(
+            f"{path} is compressed, which no PyTorch weight file is; it is not to be trusted."
+        )
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError:
+        raise InputError(
+            f"{path} holds something else than tensors, which might be code, and was not opened; "
+            "this file is not to be trusted."
+        ) from None
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError, TypeError) as e:
+        raise InputError(
+            f"{path} is not a complete PyTorch weight file ({_brief(e)}); download or copy it "
+            "again."
+        ) from None
+    if not isinstance(found, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in found.items()
+    ):
+        raise InputError(f"{path} holds no table of tensors; download or copy it again.")
+    return found
+
+
+def _brief(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:160] if lines else type(error).__name__
