@@ -165,6 +165,7 @@ def _run(
 
 def _print_for_people(answered: Answered) -> None:
     from med2e3.attention import effective_slices, has_preference, ranked
+    from med2e3.wire.messages import DRAFT_MARK
 
     answer = answered.answer
     if answer.text:
@@ -183,7 +184,7 @@ def _print_for_people(answered: Answered) -> None:
             f"  slice {slice_.index:6.1f}   score {slice_.score:.3f}   "
             f"R {right:.1f}  A {anterior:.1f}  S {superior:.1f} mm"
         )
-    print("\nAI draft, not reviewed. Research use only, not a medical device.")
+    print(f"\n{DRAFT_MARK}")
     for warning in answer.warnings:
         print(f"Warning: {warning}", file=sys.stderr)
 

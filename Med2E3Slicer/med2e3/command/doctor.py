@@ -17,11 +17,12 @@ from med2e3.command.told import Debug, told
 _PACKAGES = (
     "torch",
     "transformers",
-    "tokenizers",
     "sentencepiece",
+    "protobuf",
     "safetensors",
     "numpy",
     "SimpleITK",
+    "nibabel",
     "matplotlib",
     "typer",
     "tqdm",

@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from med2e3.errors import InputError
-from med2e3.wire.messages import ANSWER, REPORT, Answer, Answered
+from med2e3.wire.messages import ANSWER, DRAFT_MARK, REPORT, Answer, Answered
 
 if TYPE_CHECKING:
     from med2e3.service.answering import OpenScan
-
-DRAFT_MARK = "AI draft, not reviewed. Research use only, not a medical device."
 
 _TEXT_FILES = {REPORT: "report.txt", ANSWER: "answer.txt"}
 

@@ -6,6 +6,8 @@ which are those of MONAI's transformer blocks; a test holds it against the origi
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as functional
 from torch import nn
@@ -41,7 +43,7 @@ class PatchEmbedding(nn.Module):
         super().__init__()
         self.patch_size = configuration.patch_size
         depth, height, width = configuration.grid
-        voxels = int(torch.tensor(self.patch_size).prod())
+        voxels = math.prod(self.patch_size)
         # Numbered 1 as in the stored tensors, where 0 is the rearrangement below.
         self.patch_embeddings = nn.ModuleDict({"1": nn.Linear(voxels, configuration.hidden_size)})
         self.position_embeddings = nn.Parameter(

@@ -12,6 +12,9 @@ from typing import Any
 
 PROTOCOL_VERSION = 1
 
+DRAFT_MARK = "AI draft, not reviewed. Research use only, not a medical device."
+"""Stands with every text and picture of the model until a person has reviewed it."""
+
 REPORT = "report"
 ANSWER = "answer"
 ATTENTION = "attention"
