@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -12,22 +13,42 @@ import nibabel
 import numpy as np
 import pytest
 
+from med2e3.command.main import main
+
 FIELDS = {
     "kind", "question", "text", "token_ids", "finish_reason", "slice_scores", "slices", "plane",
     "window", "timings", "model", "warnings",
 }  # fmt: skip
 
 
-def med2e3(*arguments: object, **options) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "PYTHONUTF8": "1", **options.pop("environment", {})}
+def med2e3_process(*arguments: object) -> subprocess.CompletedProcess:
+    """The command as a shell starts it."""
     return subprocess.run(
         [sys.executable, "-m", "med2e3", *map(str, arguments)],
         capture_output=True,
         text=True,
         encoding="utf-8",
-        env=environment,
-        **options,
+        env={**os.environ, "PYTHONUTF8": "1"},
     )
+
+
+@pytest.fixture
+def med2e3(capsys, monkeypatch):
+    """The same command in this process, where torch is loaded once for all tests."""
+
+    def run(*arguments: object, typed: str = "") -> subprocess.CompletedProcess:
+        monkeypatch.setattr(sys, "argv", ["med2e3", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        monkeypatch.delenv("MED2E3_DEBUG", raising=False)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return subprocess.CompletedProcess(
+            arguments, ended.value.code or 0, printed.out, printed.err
+        )
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +64,7 @@ def scan_path(tmp_path_factory) -> Path:
 
 
 def test_report_prints_one_json_object(scan_path):
-    ended = med2e3("report", scan_path, "--json", "--max-new-tokens", 6)
+    ended = med2e3_process("report", scan_path, "--json", "--max-new-tokens", 6)
     assert ended.returncode == 0, ended.stderr
     answer = json.loads(ended.stdout)
     assert set(answer) >= FIELDS
@@ -64,7 +85,7 @@ def test_report_prints_one_json_object(scan_path):
     assert set(first) == {"index", "ras", "score"}
 
 
-def test_the_same_scan_gives_the_same_text_twice(scan_path):
+def test_the_same_scan_gives_the_same_text_twice(med2e3, scan_path):
     texts = [
         json.loads(med2e3("ask", scan_path, "Is there a mass?", "--json").stdout)["text"]
         for _ in range(2)
@@ -72,7 +93,7 @@ def test_the_same_scan_gives_the_same_text_twice(scan_path):
     assert texts[0] == texts[1]
 
 
-def test_slices_follow_the_plane(scan_path):
+def test_slices_follow_the_plane(med2e3, scan_path):
     for plane, axis in (("axial", 2), ("coronal", 1), ("sagittal", 0)):
         ended = med2e3("attend", scan_path, "mass", "--json", "--plane", plane)
         answer = json.loads(ended.stdout)
@@ -82,14 +103,14 @@ def test_slices_follow_the_plane(scan_path):
         assert np.ptp(np.delete(positions, axis, axis=1), axis=0) == pytest.approx(0, abs=1e-6)
 
 
-def test_people_read_the_text_and_the_slices(scan_path):
+def test_people_read_the_text_and_the_slices(med2e3, scan_path):
     ended = med2e3("report", scan_path, "--max-new-tokens", 6)
     assert ended.returncode == 0, ended.stderr
     assert "AI draft, not reviewed" in ended.stdout
     assert "slice" in ended.stdout
 
 
-def test_out_writes_the_four_files(scan_path, tmp_path):
+def test_out_writes_the_four_files(med2e3, scan_path, tmp_path):
     out = tmp_path / "results"
     ended = med2e3("report", scan_path, "--json", "--max-new-tokens", 4, "--out", out)
     assert ended.returncode == 0, ended.stderr
@@ -124,7 +145,7 @@ def test_out_writes_the_four_files(scan_path, tmp_path):
     ],
     ids=" ".join,
 )
-def test_what_cannot_be_done_ends_with_a_sentence_and_status_2(scan_path, arguments, said):
+def test_what_cannot_be_done_ends_with_a_sentence_and_status_2(med2e3, scan_path, arguments, said):
     if "cuda" in arguments:
         import torch
 
@@ -138,25 +159,25 @@ def test_what_cannot_be_done_ends_with_a_sentence_and_status_2(scan_path, argume
     assert ended.stdout == ""
 
 
-def test_nothing_is_left_of_a_request_that_failed(scan_path, tmp_path):
+def test_nothing_is_left_of_a_request_that_failed(med2e3, scan_path, tmp_path):
     ended = med2e3("report", scan_path, "--model", tmp_path / "none", "--out", tmp_path / "out")
     assert ended.returncode == 2
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_question_that_is_cut_is_told(scan_path):
+def test_a_question_that_is_cut_is_told(med2e3, scan_path):
     ended = med2e3("ask", scan_path, "nodule " * 700, "--json", "--max-new-tokens", 1)
     assert ended.returncode == 0, ended.stderr
     assert any("cut" in warning for warning in json.loads(ended.stdout)["warnings"])
 
 
 def test_debug_shows_the_stack_trace(scan_path):
-    ended = med2e3("report", "missing.nii", "--debug")
+    ended = med2e3_process("report", "missing.nii", "--debug")
     assert ended.returncode != 0
     assert "Traceback" in ended.stderr
 
 
-def test_paths_of_every_script_work(scan_path, tmp_path):
+def test_paths_of_every_script_work(med2e3, scan_path, tmp_path):
     folder = tmp_path / "Пациент & 患者 (1) مريض"
     folder.mkdir()
     path = folder / "c t'1.nii.gz"
@@ -166,7 +187,7 @@ def test_paths_of_every_script_work(scan_path, tmp_path):
     assert (folder / "erg ebnis" / "result.json").is_file()
 
 
-def test_doctor_names_versions_and_devices():
+def test_doctor_names_versions_and_devices(med2e3):
     ended = med2e3("doctor", "--json")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     found = json.loads(ended.stdout)
@@ -176,14 +197,14 @@ def test_doctor_names_versions_and_devices():
     assert "Nothing is missing" in med2e3("doctor").stdout
 
 
-def test_model_info_and_check_of_the_embedded_model():
+def test_model_info_and_check_of_the_embedded_model(med2e3):
     found = json.loads(med2e3("model", "info", "--json").stdout)
     assert len(found["sha256"]) == 64
     assert sum(found["parameters"].values()) > 0
     assert "complete" in med2e3("model", "check").stdout
 
 
-def test_model_check_prints_the_table_of_the_reference():
+def test_model_check_prints_the_table_of_the_reference(med2e3):
     reference = Path(__file__).parents[2].parent / "shared" / "reference"
     if not reference.is_dir():
         pytest.skip("the reference checkpoint (../shared/reference) is not beside this repository")
@@ -193,8 +214,8 @@ def test_model_check_prints_the_table_of_the_reference():
     assert "generated" in ended.stdout
 
 
-def test_download_asks_first(tmp_path):
-    ended = med2e3("model", "download", tmp_path / "model", input="n\n")
+def test_download_asks_first(med2e3, tmp_path):
+    ended = med2e3("model", "download", tmp_path / "model", typed="n\n")
     assert ended.returncode == 2
     assert "non-commercial" in ended.stderr
     assert list(tmp_path.iterdir()) == []

@@ -117,6 +117,28 @@ def new_client(tmp_path):
         client.end()
 
 
+def make_ready(client: WorkerClient, voxels: np.ndarray) -> WorkerClient:
+    """Load the embedded model and open one volume."""
+    client.model = client.ask("load_model", messages.LoadModel())
+    client.volume = client.open_volume(voxels)
+    return client
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory, chest):
+    """A worker with the embedded model and an open volume, which the tests of a module share."""
+    client = WorkerClient(tmp_path_factory.mktemp("worker"))
+    client.ask("initialize", messages.Initialize(PROTOCOL_VERSION, "test"))
+    yield make_ready(client, chest)
+    client.end()
+
+
+@pytest.fixture
+def ready_to_end(new_client, chest):
+    """The same for a test that ends its worker."""
+    return make_ready(new_client(), chest)
+
+
 @pytest.fixture(scope="session")
 def chest() -> np.ndarray:
     """A block of tissue in air, in HU: enough of a scan for the worker."""

@@ -14,15 +14,6 @@ import pytest
 from med2e3.wire import PROTOCOL_VERSION, jsonrpc, messages
 
 
-@pytest.fixture
-def ready(new_client, chest):
-    """A client whose worker has the embedded model and one open volume."""
-    client = new_client()
-    client.model = client.ask("load_model", messages.LoadModel())
-    client.volume = client.open_volume(chest)
-    return client
-
-
 def ended_within(client, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -146,19 +137,18 @@ def test_requests_out_of_order_are_refused(new_client):
     ],
     ids=lambda line: line[:40].decode("latin-1"),
 )
-def test_a_bad_line_is_answered_and_the_worker_goes_on(new_client, line):
-    client = new_client()
-    client.send_line(line)
-    response = client.next_reply()
+def test_a_bad_line_is_answered_and_the_worker_goes_on(ready, line):
+    ready.send_line(line)
+    response = ready.next_reply()
     assert response.error is not None
-    client.ask("initialize", messages.Initialize(PROTOCOL_VERSION))
+    ready.ask("initialize", messages.Initialize(PROTOCOL_VERSION))
 
 
 @pytest.mark.parametrize(
     ("voxels", "said"),
     [
-        (np.zeros((20, 16, 16), np.int16), "same value"),
-        (np.full((20, 16, 16), np.nan, np.float32), "NaN"),
+        (np.zeros((20, 16, 16), np.int16), "every voxel is 0"),
+        (np.full((20, 16, 16), np.nan, np.float32), "not a number"),
         (np.ones((1, 16, 16), np.int16), "slice"),
         (np.zeros((16, 16), np.int16), "2D"),
     ],
@@ -189,24 +179,26 @@ def test_an_empty_question_is_refused(ready):
         assert ready.refusal(*params).code == jsonrpc.INPUT_ERROR
 
 
-def test_a_closed_volume_cannot_be_asked(ready):
-    ready.ask("close_volume", messages.CloseVolume(ready.volume.volume_id))
-    error = ready.refusal("attend", messages.Attend(ready.volume.volume_id, "nodule"))
+def test_a_closed_volume_cannot_be_asked(ready, chest):
+    volume = ready.open_volume(chest)
+    ready.ask("close_volume", messages.CloseVolume(volume.volume_id))
+    error = ready.refusal("attend", messages.Attend(volume.volume_id, "nodule"))
     assert error.code == jsonrpc.NOT_READY
+    ready.ask("attend", messages.Attend(ready.volume.volume_id, "nodule"))
 
 
-def test_shutdown_ends_the_worker_and_removes_its_files(ready):
-    ready.ask("shutdown", messages.Shutdown())
-    assert ended_within(ready, 10)
-    assert ready.process.returncode == 0
-    assert list(ready.temporary_folder.glob("med2e3-*")) == []
+def test_shutdown_ends_the_worker_and_removes_its_files(ready_to_end):
+    ready_to_end.ask("shutdown", messages.Shutdown())
+    assert ended_within(ready_to_end, 10)
+    assert ready_to_end.process.returncode == 0
+    assert list(ready_to_end.temporary_folder.glob("med2e3-*")) == []
 
 
-def test_a_closed_stdin_ends_the_worker_even_in_mid_text(ready):
-    ready.send("generate", messages.Generate(ready.volume.volume_id))
-    ready.process.stdin.close()
-    assert ended_within(ready, 5)
-    assert list(ready.temporary_folder.glob("med2e3-*")) == []
+def test_a_closed_stdin_ends_the_worker_even_in_mid_text(ready_to_end):
+    ready_to_end.send("generate", messages.Generate(ready_to_end.volume.volume_id))
+    ready_to_end.process.stdin.close()
+    assert ended_within(ready_to_end, 5)
+    assert list(ready_to_end.temporary_folder.glob("med2e3-*")) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

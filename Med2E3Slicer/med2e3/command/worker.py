@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 
@@ -22,3 +23,6 @@ def worker(debug: Debug = False) -> None:
     replies = take_stdout()
     remove_stale_exchange_folders()
     serve(sys.stdin.buffer, replies)
+    # The reading thread still waits for stdin, and an ordinary exit would abort over its lock.
+    logging.shutdown()
+    os._exit(0)

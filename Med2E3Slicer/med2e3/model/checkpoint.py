@@ -190,8 +190,8 @@ def _device(name: str) -> torch.device:
         raise InputError(f"There is no device {name!r}; choose auto, cpu or cuda.")
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError(
-            "There is no CUDA device that torch can use (`med2e3 doctor` shows what it sees); "
-            "choose the device cpu or auto."
+            "The device cuda cannot be used, for torch sees no CUDA card (`med2e3 doctor` tells "
+            "what it sees); choose cpu or auto."
         )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

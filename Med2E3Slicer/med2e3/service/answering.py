@@ -129,12 +129,12 @@ def generate(
     )
 
 
-def attend(opened: OpenScan, text: str) -> Answered:
+def attend(opened: OpenScan, text: str, *, stop: StopSignal | None = None) -> Answered:
     """Score the slices of an open scan for a text, and write nothing."""
     if not text.strip():
         raise InputError("The text to score the slices for is empty.")
     started = time.perf_counter()
-    attention = opened.session.attend(text)
+    attention = opened.session.attend(text, stop)
     return _answered(
         opened,
         attention,

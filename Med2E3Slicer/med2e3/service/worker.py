@@ -274,7 +274,7 @@ class Worker:
     ) -> messages.Answered:
         from med2e3.service import answering
 
-        return answering.attend(self._opened(params.volume_id), params.text)
+        return answering.attend(self._opened(params.volume_id), params.text, stop=stop)
 
     def _close_volume(
         self, params: messages.CloseVolume, request_id: int, stop: threading.Event
