@@ -1,0 +1,23 @@
+"""Texts that more than one panel shows."""
+
+from slicer.i18n import tr as _
+
+from ..turn import CUT, STOPPED
+
+
+def draftMark():
+    return _("AI draft, not reviewed")
+
+
+def endingOf(turn):
+    """A remark on how a turn's text ended, empty if the model ended it itself."""
+    if turn.finishReason == STOPPED:
+        return _("stopped before its end")
+    if turn.finishReason == CUT:
+        return _("cut at the longest text allowed")
+    return ""
+
+
+def sliceName(slice_):
+    """A slice of the model under the number that Slicer's Data Probe shows for it."""
+    return _("slice {number}").format(number=round(slice_.index))

@@ -1,0 +1,41 @@
+"""What the user prefers on this computer, whatever the scene: kept in Slicer's settings."""
+
+import qt
+import slicer.util
+
+_GROUP = "Med2E3Slicer/"
+
+
+class Preferences:
+    """``python`` runs the engine, ``modelFolder`` holds the checkpoint (both paths, empty for
+    the default) and ``device`` is "auto", "cpu" or "cuda"."""
+
+    DEVICES = ("auto", "cpu", "cuda")
+
+    @property
+    def python(self):
+        return slicer.util.settingsValue(_GROUP + "python", "")
+
+    @python.setter
+    def python(self, path):
+        _write("python", path)
+
+    @property
+    def modelFolder(self):
+        return slicer.util.settingsValue(_GROUP + "modelFolder", "")
+
+    @modelFolder.setter
+    def modelFolder(self, path):
+        _write("modelFolder", path)
+
+    @property
+    def device(self):
+        return slicer.util.settingsValue(_GROUP + "device", "auto")
+
+    @device.setter
+    def device(self, device):
+        _write("device", device)
+
+
+def _write(name, value):
+    qt.QSettings().setValue(_GROUP + name, value.strip())

@@ -1,0 +1,1 @@
+"""MRML only: the volume that goes to the model, and the nodes that come of its answers."""

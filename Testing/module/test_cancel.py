@@ -1,0 +1,111 @@
+"""Stop, in every phase of a request, and the next request after it."""
+
+from module.support import ModuleTestCase, addScan
+
+from Med2E3SlicerLib.controller import State
+
+
+class CancelTest(ModuleTestCase):
+    def stopIn(self, phase, press):
+        """Press Stop as soon as a phase has come; returns the states that followed."""
+        followed = []
+
+        def onState(state):
+            if followed or state == phase:
+                followed.append(state)
+            if state == phase and len(followed) == 1:
+                self.workbench.stopButton.click()
+
+        self.controller.stateChanged.connect(onState)
+        press()
+        self.waitUntilDone()
+        self.controller.stateChanged.disconnect(onState)
+        self.assertTrue(followed, f"the phase {phase} never came")
+        self.assertEqual(followed[-1], State.IDLE)
+        self.assertFalse(self.workbench.stopButton.enabled)
+        return followed
+
+    def askAgain(self):
+        self.generateReport()
+        self.assertReportIsThere()
+
+    def endWorker(self):
+        """The next click has to start a worker."""
+        self.controller.close()
+        self.widget.onReload()
+        self.openModule()
+
+    def test_while_the_engine_starts(self):
+        self.endWorker()
+        self.select(addScan())
+        followed = self.stopIn(State.STARTING, self.pressGenerate)
+        self.assertIn(State.CANCELLING, followed)
+        self.assertNotIn(State.SENDING, followed)
+        self.assertEqual(self.report.text.plainText, "")
+        self.askAgain()
+
+    def test_while_the_model_is_loaded(self):
+        self.generateReport(addScan())
+        self.workbench.settings.device.setCurrentText("cpu")
+        followed = self.stopIn(State.LOADING, self.pressGenerate)
+        self.assertNotIn(State.WRITING, followed)
+        self.askAgain()
+
+    def test_while_the_scan_is_handed_over(self):
+        self.generateReport(addScan())
+        self.select(addScan(name="Large", shape=(300, 256, 256)))
+        followed = self.stopIn(State.SENDING, self.pressGenerate)
+        self.assertEqual(followed, [State.SENDING, State.IDLE])
+        self.askAgain()
+
+    def test_while_the_scan_is_encoded(self):
+        self.select(addScan())
+        followed = self.stopIn(State.ENCODING, self.pressGenerate)
+        self.assertNotIn(State.WRITING, followed)
+        self.assertEqual(self.report.text.plainText, "")
+        self.askAgain()
+
+    def test_while_the_report_is_written(self):
+        self.select(addScan())
+        self.pressGenerate()
+        self.waitFor(lambda: self.report.text.plainText)
+        self.workbench.stopButton.click()
+        self.waitUntilDone()
+        self.assertTrue(self.report.text.plainText)
+        self.assertIn("stopped before its end", self.report.mark.text)
+        beginning = self.report.text.plainText
+        self.askAgain()
+        self.assertTrue(self.report.text.plainText.startswith(beginning))
+        self.assertNotIn("stopped", self.report.mark.text)
+
+    def test_a_stopped_report_does_not_take_the_place_of_a_whole_one(self):
+        self.generateReport(addScan())
+        whole = self.report.text.plainText
+        self.pressGenerate()
+        self.waitFor(lambda: self.report.text.plainText)
+        self.workbench.stopButton.click()
+        self.waitUntilDone()
+        self.assertEqual(self.report.text.plainText, whole)
+
+    def test_while_an_answer_is_written(self):
+        self.select(addScan())
+        self.pressAsk("Is there a nodule?")
+        self.waitFor(lambda: len(self.conversation()) == 2 and self.conversation()[1] != "…")
+        self.workbench.stopButton.click()
+        self.waitUntilDone()
+        self.assertIn("stopped before its end", self.conversation()[1])
+        self.ask("Is there a nodule?")
+        self.assertEqual(self.questions.conversation.count, 4)
+
+    def test_a_second_stop_ends_a_worker_that_does_not_hear(self):
+        self.generateReport(addScan())
+        worker = self.controller.workerProcessId
+        self.pressGenerate()
+        self.waitFor(lambda: self.report.text.plainText)
+        # Both clicks before the worker can answer the first.
+        self.workbench.stopButton.click()
+        self.workbench.stopButton.click()
+        self.waitUntilDone()
+        self.assertEqual(self.controller.state, State.IDLE)
+        self.askAgain()
+        self.assertNotEqual(self.controller.workerProcessId, worker)
