@@ -102,8 +102,7 @@ class qSlicerIOManager(QtCore.QObject):
         written = True
         for nodeID, fileName in zip(nodeIDs, fileNames, strict=True):
             node = self._scene.GetNodeByID(nodeID)
-            storage = self._scene.CreateNodeByClass(node.GetDefaultStorageNodeClassName())
-            storage.UnRegister(None)
+            storage = self._storage(node)
             storage.SetFileName(str(fileName))
             storage.SetUseCompression(bool(properties.get("useCompression", False)))
             written = bool(storage.WriteData(node)) and written
@@ -117,10 +116,15 @@ class qSlicerIOManager(QtCore.QObject):
 
     @Slot(object, result="QStringList")
     def fileWriterExtensions(self, node: vtk.vtkObject) -> list[str]:
+        formats = self._storage(node).GetSupportedWriteFileTypes()
+        return [formats.GetValue(i) for i in range(formats.GetNumberOfValues())]
+
+    def _storage(self, node: slicer.vtkMRMLStorableNode) -> slicer.vtkMRMLStorageNode:
+        """A storage node of the kind that the node's class has, outside the scene."""
         storage = self._scene.CreateNodeByClass(node.GetDefaultStorageNodeClassName())
         storage.UnRegister(None)
-        formats = storage.GetSupportedWriteFileTypes()
-        return [formats.GetValue(i) for i in range(formats.GetNumberOfValues())]
+        storage.SetScene(self._scene)
+        return storage
 
 
 def _stem(path: str) -> str:

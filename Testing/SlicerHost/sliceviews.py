@@ -236,7 +236,8 @@ class qMRMLSliceControllerWidget(QtWidgets.QWidget):
         node = self._logic.GetSliceNode()
         slider = self._slider
         with QtCore.QSignalBlocker(slider), QtCore.QSignalBlocker(slider._spinBox):
-            slider.prefix = f"{_direction(node.GetOrientation())}: "
+            letter = _direction(node)
+            slider.prefix = f"{letter}: " if letter else ""
             slider.singleStep = resolution
             slider.minimum, slider.maximum = low, high
             slider.setValue(self._logic.GetSliceOffset())
@@ -275,8 +276,13 @@ def _offsetRange(logic: slicer.vtkMRMLSliceLogic) -> tuple[float, float, float]:
     return bounds[0], bounds[1], resolution.get()
 
 
-def _direction(orientation: str) -> str:
-    return {"Axial": "S", "Coronal": "A", "Sagittal": "R"}.get(orientation, "")
+def _direction(node: slicer.vtkMRMLSliceNode) -> str:
+    """The letter of the direction in which the offset grows; none for an oblique slice."""
+    matrix = node.GetSliceToRAS()
+    for axis, (positive, negative) in enumerate(("RL", "AP", "SI")):
+        if abs(matrix.GetElement(axis, 2)) > 0.999:
+            return positive if matrix.GetElement(axis, 2) > 0 else negative
+    return ""
 
 
 class qMRMLSliceWidget(QtWidgets.QWidget):

@@ -17,7 +17,7 @@ everyDouble = pytest.mark.parametrize("double", DOUBLES.values(), ids=list(DOUBL
 
 def declared(double):
     """The double's own meta object with those of the doubles that it derives from."""
-    return [base for base in double.__mro__ if members.isDouble(base) and base is not object]
+    return [base for base in double.__mro__ if members.isDouble(base)]
 
 
 def metaMethods(double, kind):
@@ -44,8 +44,8 @@ def test_the_class_is_a_real_one(double):
 
 @everyDouble
 def test_it_can_be_made_as_the_real_one(double):
-    isConstructible = catalogue.slicerClasses()[double.__name__]["ctor"] is not None
-    assert isConstructible != getattr(double, "notConstructible", False) or isConstructible
+    if catalogue.slicerClasses()[double.__name__]["ctor"] is None:
+        assert double.notConstructible
 
 
 @everyDouble
@@ -57,7 +57,7 @@ def test_properties_are_real_ones(double):
             real = catalogue.member(double.__name__, name)
             assert real is not None, name
             assert real.kind == "property", name
-            assert real.writable == metaObject.property(index).isWritable(), name
+            assert real.writable or not metaObject.property(index).isWritable(), name
 
 
 @everyDouble
@@ -98,7 +98,8 @@ def test_cpp_only_names_are_not_seen(double):
 def test_what_is_seen_is_real(double):
     for base in declared(double):
         for name in vars(base):
-            if members.member(double, name) is not None:
+            isOfQt = hasattr(members.nativeClass(double), name)
+            if members.member(double, name) is not None and not isOfQt:
                 assert catalogue.member(double.__name__, name) is not None, name
 
 

@@ -71,11 +71,13 @@ def test_a_foreground_is_laid_over(shown):
 def test_slices_jump_together(shown):
     node = slicer.vtkMRMLSliceNode
     node.JumpAllSlices(slicer.mrmlScene, 3, 4, 5, node.OffsetJumpSlice)
-    offsets = {
-        name: slicer.app.layoutManager().sliceWidget(name).sliceLogic().GetSliceOffset()
-        for name in slicer.app.layoutManager().sliceViewNames()
-    }
-    assert offsets == pytest.approx({"Red": 5, "Green": 4, "Yellow": 3})
+    places = {}
+    for name in slicer.app.layoutManager().sliceViewNames():
+        matrix = slicer.app.layoutManager().sliceWidget(name).mrmlSliceNode().GetSliceToRAS()
+        places[name] = [matrix.GetElement(axis, 3) for axis in range(3)]
+    assert places["Red"][2] == pytest.approx(5)
+    assert places["Green"][1] == pytest.approx(4)
+    assert places["Yellow"][0] == pytest.approx(3)
 
 
 def test_the_corner_text_is_rewritten_and_the_overlay_is_not(shown):

@@ -63,15 +63,9 @@ def worldOf(volumeNode, ijk):
 
 
 class GeometryTest(ModuleTestCase):
-    def setUp(self):
-        super().setUp()
-        self.slices.heatmapInPlane.checked = False
-
-    def tearDown(self):
-        self.slices.heatmapInPlane.checked = True
-        super().tearDown()
-
     def checkPlaces(self, volumeNode):
+        # Each slice in one colour, and jumps to the middle of a slice.
+        self.slices.heatmapInPlane.checked = False
         self.generateReport(volumeNode)
         self.assertReportIsThere()
         heatmapNode = self.heatmapNode()

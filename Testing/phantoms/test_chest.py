@@ -13,7 +13,6 @@ import pytest
 from med2e3.phantoms import chest_phantom, write_phantom
 from med2e3.volume import Scan, prepare, read_scan
 
-
 made = functools.cache(chest_phantom)
 
 

@@ -61,10 +61,11 @@ def choose_window(text: str, scan: Scan) -> Window:
     scan's own values (Hounsfield units for CT).
 
     "auto" depends on the voxels and the modality alone, so a scan gets the same window from a file
-    and from Slicer. For CT it is the soft tissue window, the one in which every organ has some
-    contrast (which windows the training pictures are shown in is not published). Pictures that were
-    windowed before (8 bits, or fractions from 0 to 1) keep their grey values. All else goes from
-    the 0.5th to the 99.5th percentile, which single bright voxels cannot move.
+    and from Slicer. For CT it is the soft tissue window, which shows most organs, vessels and
+    fluid, but neither lungs nor bone (which windows the training pictures are shown in is not
+    published). Pictures that were windowed before (8 bits, or fractions from 0 to 1) keep their
+    grey values. All else goes from the 0.5th to the 99.5th percentile, which single bright voxels
+    cannot move.
 
     Raises :class:`~med2e3.errors.InputError` for a text that is none of these, and for a preset
     on a scan that has no Hounsfield units.
@@ -98,8 +99,8 @@ def _automatic(scan: Scan) -> Window:
             f"{centre:g},{width:g}",
             centre - width / 2,
             centre + width / 2,
-            f"soft tissue, centre {centre:g} and width {width:g} HU, in which every organ has some "
-            "contrast; for lungs, bone or brain choose their own window",
+            f"soft tissue, centre {centre:g} and width {width:g} HU, in which lungs are black "
+            "and bone is white; for lungs, bone or brain choose their own window",
             warnings,
         )
     lower, upper = (float(value) for value in np.percentile(sample, _PERCENTILES))

@@ -44,7 +44,7 @@ def metaSignature(sender: QtCore.QObject, signature: str) -> str | None:
     PySide6 declares a signal of a VTK object, of which Qt knows no type, with a Python object.
     """
     wanted = normalized(signature)
-    metaObject = sender.metaObject()
+    metaObject = type(sender).staticMetaObject
     if metaObject.indexOfSignal(wanted) >= 0:
         return wanted
     declared = foreignSignatures(type(sender)).get(wanted)
@@ -68,7 +68,7 @@ def foreignSignatures(double: type) -> dict[str, str]:
 
 def firstSignature(sender: QtCore.QObject, name: str) -> str | None:
     """The signature of the first signal of that name, with its optional arguments."""
-    metaObject = sender.metaObject()
+    metaObject = type(sender).staticMetaObject
     for index in range(metaObject.methodCount()):
         method = metaObject.method(index)
         if (
@@ -100,7 +100,7 @@ def connect(
 ) -> bool:
     found = metaSignature(sender, signature)
     if found is None:
-        name = sender.metaObject().className()
+        name = type(sender).staticMetaObject.className()
         print(f"QObject::connect: No such signal {name}::{signature}", file=sys.stderr)
         return False
     connection = Connection(found, slot, toPython)

@@ -31,7 +31,8 @@ class Member:
 
 def isDouble(cppClass: type) -> bool:
     """True for a class written in Python to stand for one of CTK's or Slicer's."""
-    return not cppClass.__module__.startswith("PySide6") and not hasattr(cppClass, "isShell")
+    isOfQt = cppClass.__module__.startswith(("PySide6", "Shiboken", "builtins"))
+    return not isOfQt and "isShell" not in vars(cppClass)
 
 
 @functools.cache
@@ -59,6 +60,8 @@ def member(cppClass: type, name: str) -> Member | None:
 
 
 def hasProperty(cppClass: type, name: str) -> bool:
+    # Never an object's own metaObject(): PySide6 shares what that returns with the class, and
+    # invalidates it when the object goes.
     metaObject = getattr(cppClass, "staticMetaObject", None)
     if metaObject is None or metaObject.indexOfProperty(name) < 0:
         return False

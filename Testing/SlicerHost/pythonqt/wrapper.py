@@ -353,7 +353,7 @@ _objectMethods: dict[str, Callable[..., Any]] = {
     "findChildren": _findChildren,
     "property": _property,
     "setProperty": _setProperty,
-    "className": lambda self: _native(self).metaObject().className(),
+    "className": lambda self: _className(_native(self)),
     "delete": _delete,
 }
 
@@ -464,7 +464,7 @@ def _writeProperty(native: QtCore.QObject, name: str, value: Any) -> None:
     className = _className(native)
     if not shiboken6.isValid(native):
         raise AttributeError(f"Trying to set property '{name}' on a destroyed {className} object")
-    metaObject = native.metaObject()
+    metaObject = type(native).staticMetaObject
     metaProperty = metaObject.property(metaObject.indexOfProperty(name))
     if not metaProperty.isWritable():
         raise AttributeError(f"Property '{name}' of {className} object is not writable")

@@ -1,0 +1,118 @@
+"""The main job without a Slicer and without a screen: a report, two questions, and a picture.
+
+    python Testing/demo.py --out demo [--volume CT]
+
+Runs the module's own code in Testing/SlicerHost as a reader would use it, and writes to the folder:
+report.txt, answers.txt, heatmap.nrrd (what the report looked at, in the scan's space) and
+screenshot.png. Without a volume it makes a synthetic chest CT.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+TESTING = Path(__file__).resolve().parent
+MODULE_FOLDER = TESTING.parent / "Med2E3Slicer"
+sys.path.insert(0, str(TESTING))
+
+import SlicerHost  # noqa: E402 - found through the path above
+
+QUESTIONS = ("Is there a pulmonary nodule?", "Is there a pleural effusion?")
+SECONDS = 1800
+
+# Centre and width in HU of what a chest CT is looked at with first.
+LUNG_WINDOW = (-500, 1500)
+
+
+def main():
+    arguments = parsed()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("MED2E3_PYTHON", sys.executable)
+    volume = arguments.volume or makePhantom(arguments.out)
+    SlicerHost.start(dark=arguments.dark)
+    SlicerHost.load_module(MODULE_FOLDER / "Med2E3Slicer.py")
+    demonstrate(volume, arguments.out)
+    if SlicerHost.slotErrors:
+        sys.exit(f"The module failed {len(SlicerHost.slotErrors)} times, see above.")
+
+
+def parsed():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder for what the demo writes")
+    parser.add_argument("--volume", type=Path, help="a CT (NIfTI, NRRD, MHA); a phantom if left out")
+    parser.add_argument("--dark", action="store_true", help="Slicer's dark style")
+    arguments = parser.parse_args()
+    if arguments.volume and not arguments.volume.exists():
+        parser.error(f"there is no {arguments.volume}; name a CT that is there")
+    return arguments
+
+
+def makePhantom(folder):
+    command = [sys.executable, "-m", "med2e3", "phantom", "--seed", "1", "--out", str(folder)]
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(MODULE_FOLDER)})
+    return folder / "phantom.nrrd"
+
+
+def demonstrate(volume, folder):
+    import slicer
+
+    volumeNode = slicer.util.loadVolume(str(volume))
+    displayNode = volumeNode.GetDisplayNode()
+    if volumeNode.GetImageData().GetScalarRange()[0] < -500:
+        displayNode.AutoWindowLevelOff()
+        displayNode.SetWindowLevel(LUNG_WINDOW[1], LUNG_WINDOW[0])
+    slicer.util.setSliceViewerLayers(background=volumeNode, fit=True)
+
+    slicer.util.selectModule("Med2E3Slicer")
+    widget = slicer.util.getModuleWidget("Med2E3Slicer")
+    workbench, controller = widget.workbench, widget.logic.controller
+    workbench.volumeSelector.setCurrentNode(volumeNode)
+
+    workbench.reportButton.click()
+    wait(controller, workbench)
+    report = controller.shownTurn
+    (folder / "report.txt").write_text(textOf(report), encoding="utf-8")
+    heatmapNode = slicer.util.getFirstNodeByClassByName(
+        "vtkMRMLScalarVolumeNode", f"{volumeNode.GetName()} Med2E3 heatmap"
+    )
+    slicer.util.saveNode(heatmapNode, str(folder / "heatmap.nrrd"))
+
+    answers = []
+    for question in QUESTIONS:
+        workbench.questions.question.setText(question)
+        workbench.questions.askButton.click()
+        wait(controller, workbench)
+        answers.append(f"{question}\n{textOf(controller.shownTurn)}")
+    (folder / "answers.txt").write_text("\n".join(answers), encoding="utf-8")
+
+    # The picture shows the report's slices, at the one looked at most.
+    controller.showTurn(volumeNode, report)
+    workbench.slices.nextButton.click()
+    slicer.app.processEvents()
+    slicer.util.forceRenderAllViews()
+    SlicerHost.screenshot(folder / "screenshot.png")
+
+    print(f"report.txt, answers.txt, heatmap.nrrd and screenshot.png are in {folder}.")
+    if not controller.model.trained:
+        print("The model is untrained: its text is nonsense and its slices mean nothing.")
+    widget.cleanup()
+
+
+def wait(controller, workbench):
+    from Med2E3SlicerLib.controller import State
+
+    SlicerHost.wait_until(lambda: not controller.isBusy, SECONDS)
+    if controller.isBusy or controller.state == State.FAILED:
+        sys.exit(f"The demo failed: {workbench.status.text}")
+
+
+def textOf(turn):
+    slices = ", ".join(
+        f"{slice_.index:.1f} (score {slice_.score:.3f})" for slice_ in turn.rankedSlices[:5]
+    )
+    return f"{turn.text}\n\nLooked at most: slices {slices}\nAI draft, not reviewed.\n"
+
+
+main()
