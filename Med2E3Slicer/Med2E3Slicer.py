@@ -63,6 +63,7 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.workbench.requested.connect(self._onRequested)
         self.workbench.settings.window.connect("currentTextChanged(QString)", self._onWindowChanged)
         self.layout.addWidget(self.workbench.widget)
+        self.layout.addStretch(1)
 
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneCloses)
@@ -171,13 +172,17 @@ class Med2E3SlicerTest(ScriptedLoadableModuleTest):
     """Runs the tests of the module, where they are beside it: in a checkout of the source."""
 
     def runTest(self):
-        folder = os.path.join(os.path.dirname(__file__), "..", "Testing", "module")
+        testing = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "Testing"))
+        folder = os.path.join(testing, "module")
         if not os.path.isdir(folder):
             self.delayDisplay(_("The tests of Med2E3 are in its source repository alone."))
             return
+        if testing not in sys.path:
+            sys.path.insert(0, testing)
         tests = unittest.defaultTestLoader.discover(folder, top_level_dir=folder)
         result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(tests)
-        self.assertTrue(result.wasSuccessful())
+        if not result.wasSuccessful():
+            self.fail(_("Some tests failed; their output tells which."))
 
 
 def heatmapDisplayOf(parameters):

@@ -31,8 +31,8 @@ def main():
     arguments.out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("MED2E3_PYTHON", sys.executable)
     volume = arguments.volume or makePhantom(arguments.out)
-    SlicerHost.start(dark=arguments.dark)
     SlicerHost.load_module(MODULE_FOLDER / "Med2E3Slicer.py")
+    SlicerHost.start(dark=arguments.dark)
     demonstrate(volume, arguments.out)
     if SlicerHost.slotErrors:
         sys.exit(f"The module failed {len(SlicerHost.slotErrors)} times, see above.")
@@ -41,7 +41,7 @@ def main():
 def parsed():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for what the demo writes")
-    parser.add_argument("--volume", type=Path, help="a CT (NIfTI, NRRD, MHA); a phantom if left out")
+    parser.add_argument("--volume", type=Path, help="a CT (NIfTI, NRRD, MHA); or a phantom")
     parser.add_argument("--dark", action="store_true", help="Slicer's dark style")
     arguments = parser.parse_args()
     if arguments.volume and not arguments.volume.exists():
@@ -57,6 +57,8 @@ def makePhantom(folder):
 
 def demonstrate(volume, folder):
     import slicer
+
+    from Med2E3SlicerLib.engine import endingWorkers
 
     volumeNode = slicer.util.loadVolume(str(volume))
     displayNode = volumeNode.GetDisplayNode()
@@ -98,6 +100,7 @@ def demonstrate(volume, folder):
     if not controller.model.trained:
         print("The model is untrained: its text is nonsense and its slices mean nothing.")
     widget.cleanup()
+    SlicerHost.wait_until(lambda: not endingWorkers(), seconds=10)
 
 
 def wait(controller, workbench):

@@ -1,6 +1,7 @@
 """Run the tests of the module inside a real Slicer.
 
-    Slicer --no-splash --additional-module-paths Med2E3Slicer --python-script Testing/run_in_slicer.py
+    Slicer --no-splash --additional-module-paths Med2E3Slicer \\
+        --python-script Testing/run_in_slicer.py
 
 The same files as under pytest, with unittest alone: no network, no dialog. ``MED2E3_PYTHON`` names
 the Python that has the engine installed. Saves a screenshot of the main window in the present

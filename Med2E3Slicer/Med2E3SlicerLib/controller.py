@@ -10,7 +10,7 @@ from slicer.util import VTKObservationMixin
 
 from med2e3.wire import jsonrpc, messages
 
-from .engine import EngineClient, EngineNotFound, VoxelWriter, findWorkerCommand
+from .engine import EngineClient, EngineNotFoundError, VoxelWriter, findWorkerCommand
 from .engine.client import ENGINE_ENDED
 from .preferences import Preferences
 from .scene.heatmap import findHeatmap, placeHeatmap, setThreshold, showInHeatmap
@@ -165,7 +165,7 @@ class Controller(VTKObservationMixin):
             return
         if self._state == State.CANCELLING:
             self._client.kill()
-        elif self._state == State.SENDING:
+        elif self._state == State.SENDING or self._run.requestId is None:
             self._end(None)
         else:
             self._client.cancel(self._run.requestId)
@@ -219,20 +219,24 @@ class Controller(VTKObservationMixin):
         try:
             checkVolume(volumeNode)
             command = findWorkerCommand(self.preferences.python)
-        except (VolumeError, EngineNotFound) as error:
+        except (VolumeError, EngineNotFoundError) as error:
             self._fail(str(error))
             return
         if kind == ANSWER and not question:
             self._fail(_("Write what you want to know about the scan, then ask."))
             return
-        self._run = _Run(volumeNode.GetID(), kind, question, plane, window, maxNewTokens)
+        run = self._run = _Run(volumeNode.GetID(), kind, question, plane, window, maxNewTokens)
         self.turnStarted.emit(kind, question)
-        if self._client.start(command):
+        if run is not self._run:
+            return
+        isNew = self._client.start(command)
+        if isNew:
             self._forgetEngine()
-            self._setState(State.STARTING)
-        self._loadModel(self._run)
+        self._loadModel(run, State.STARTING if isNew else State.LOADING)
 
-    def _loadModel(self, run):
+    # Each phase is told after its request was sent: whoever hears of it may cancel at once.
+
+    def _loadModel(self, run, state):
         choice = (self.preferences.modelFolder, self.preferences.device)
         if self._model and choice == self._modelChoice:
             self._sendVoxels(run)
@@ -240,8 +244,6 @@ class Controller(VTKObservationMixin):
         # The worker gives up its model and its scans before it loads another model.
         self._model = None
         self._openScans.clear()
-        if self._state != State.STARTING:
-            self._setState(State.LOADING)
 
         def onLoaded(model):
             self._model = model
@@ -262,6 +264,7 @@ class Controller(VTKObservationMixin):
             lambda error: self._onRefused(run, error),
             onProgress,
         )
+        self._setState(state)
 
     def _sendVoxels(self, run):
         volumeNode = self._scene.GetNodeByID(run.volumeId)
@@ -277,7 +280,6 @@ class Controller(VTKObservationMixin):
             self._generate(run, known.opened)
             return
         self._closeScan(run.volumeId)
-        self._setState(State.SENDING)
         matrix = tuple(float(value) for value in ijkToWorld(volumeNode).ravel())
 
         def onWritten(path):
@@ -288,17 +290,17 @@ class Controller(VTKObservationMixin):
                 return
             self._openVolume(run, source, str(path), matrix)
 
-        self._writer = VoxelWriter(voxelsOf(volumeNode))
-        self._writer.progress.connect(
+        writer = self._writer = VoxelWriter(voxelsOf(volumeNode))
+        writer.progress.connect(
             lambda done, total: self.progressChanged.emit(State.SENDING, done, total)
         )
-        self._writer.finished.connect(onWritten)
-        self._writer.failed.connect(self._onWritingFailed)
-        self._writer.start()
+        writer.finished.connect(onWritten)
+        writer.failed.connect(self._onWritingFailed)
+        self._setState(State.SENDING)
+        if writer is self._writer:
+            writer.start()
 
     def _openVolume(self, run, source, path, matrix):
-        self._setState(State.ENCODING)
-
         def onOpened(opened):
             self._removeVoxels()
             if run is not self._run:
@@ -318,10 +320,9 @@ class Controller(VTKObservationMixin):
             lambda error: self._onRefused(run, error),
             lambda stage, done, total: self._onProgress(run, State.ENCODING, done, total),
         )
+        self._setState(State.ENCODING)
 
     def _generate(self, run, opened):
-        self._setState(State.WRITING)
-
         def onAnswered(answered):
             if run is self._run:
                 turn = turnOf(answered, opened, self._model)
@@ -343,6 +344,7 @@ class Controller(VTKObservationMixin):
             onRefused,
             onToken=lambda text: self._onToken(run, text),
         )
+        self._setState(State.WRITING)
 
     def _onToken(self, run, text):
         if run is self._run:

@@ -16,8 +16,16 @@ SlicerHost.load_module(str(TESTING.parent / "Med2E3Slicer" / "Med2E3Slicer.py"))
 
 @pytest.fixture(scope="session", autouse=True)
 def _end_of_slicer():
-    """After the last test the module hears what it hears when Slicer ends."""
+    """After the last test the module hears what it hears when Slicer ends, and leaves nothing."""
     yield
     import slicer.util
 
-    slicer.util.getModuleWidget("Med2E3Slicer").cleanup()
+    from Med2E3SlicerLib.engine import endingWorkers
+    from module.support import exchangeFolders, isRunning
+
+    widget = slicer.util.getModuleWidget("Med2E3Slicer")
+    worker = widget.logic.controller.workerProcessId
+    widget.cleanup()
+    assert SlicerHost.wait_until(lambda: not endingWorkers(), seconds=15)
+    assert not (worker and isRunning(worker))
+    assert exchangeFolders() == []

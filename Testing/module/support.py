@@ -5,6 +5,7 @@ The same tests run under pytest in Testing/SlicerHost and inside a real Slicer
 """
 
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -36,6 +37,7 @@ class ModuleTestCase(unittest.TestCase):
         slicer.mrmlScene.Clear()
         slicer.util.selectModule(MODULE_NAME)
         self.openModule()
+        self.workbench.settings.refresh()
 
     def openModule(self):
         self.widget = slicer.util.getModuleWidget(MODULE_NAME)
@@ -137,7 +139,7 @@ def scanVoxels(shape=(24, 40, 36), seed=0):
     """Voxels (k, j, i) in HU that reach all edges of the volume, with organs of a kind in it."""
     rng = np.random.default_rng(seed)
     voxels = rng.normal(40, 60, shape)
-    k, j, i = (np.linspace(-1, 1, length) for length in shape)
+    j, i = (np.linspace(-1, 1, length) for length in shape[1:])
     lungs = (np.abs(i) - 0.45)[None, None, :] ** 2 * 9 + j[None, :, None] ** 2 * 4 < 0.8
     voxels[np.broadcast_to(lungs, shape)] -= 800
     voxels[shape[0] // 3, shape[1] // 2 : shape[1] // 2 + 4, shape[2] // 4 : shape[2] // 4 + 4] = 90
@@ -172,6 +174,11 @@ def distanceFromView(sliceNode, place):
 def exchangeFolders():
     """The folders for voxels that this process has made and not removed."""
     return list(Path(tempfile.gettempdir()).glob(f"med2e3-exchange-{os.getpid()}-*"))
+
+
+def endProcess(processId):
+    """End a process as a crash would, without a chance to clean up."""
+    os.kill(processId, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 def isRunning(processId):

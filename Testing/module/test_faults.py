@@ -1,30 +1,29 @@
 """What goes wrong is said in a sentence, and the next click works."""
 
 import os
-import signal
 
 import qt
 import slicer
 import slicer.util
+
 from module.support import (
     ModuleTestCase,
     addScan,
+    endProcess,
     exchangeFolders,
     scanVoxels,
     settingKey,
 )
 
-from Med2E3SlicerLib.controller import State
-
 
 class FaultsTest(ModuleTestCase):
     def endWorkerByForce(self):
-        os.kill(self.controller.workerProcessId, getattr(signal, "SIGKILL", signal.SIGTERM))
+        endProcess(self.controller.workerProcessId)
 
     def assertNextClickWorks(self):
         self.generateReport()
         self.assertReportIsThere()
-        self.assertEqual(self.controller.state, State.IDLE)
+        self.assertEqual(self.controller.state.value, "idle")
 
     def test_the_worker_dies_in_the_midst_of_a_text(self):
         self.select(addScan())
@@ -33,7 +32,7 @@ class FaultsTest(ModuleTestCase):
         written = self.report.text.plainText
         self.endWorkerByForce()
         self.waitUntilDone()
-        self.assertEqual(self.controller.state, State.FAILED)
+        self.assertEqual(self.controller.state.value, "failed")
         self.assertIn("next click starts it again", self.workbench.status.text)
         self.assertTrue(self.report.text.plainText.startswith(written))
         self.assertIn("interrupted", self.report.mark.text)
@@ -52,14 +51,14 @@ class FaultsTest(ModuleTestCase):
         self.select(addScan(name="Large", shape=(300, 256, 256)))
 
         def onState(state):
-            if state == State.SENDING:
+            if state.value == "sending":
                 self.endWorkerByForce()
 
         self.controller.stateChanged.connect(onState)
         self.pressGenerate()
         self.waitUntilDone()
         self.controller.stateChanged.disconnect(onState)
-        self.assertEqual(self.controller.state, State.FAILED)
+        self.assertEqual(self.controller.state.value, "failed")
         self.assertEqual(exchangeFolders(), [])
         self.assertNextClickWorks()
 
@@ -79,7 +78,7 @@ class FaultsTest(ModuleTestCase):
         self.workbench.settings.python.currentPath = program
         self.pressGenerate()
         self.waitUntilDone()
-        self.assertEqual(self.controller.state, State.FAILED)
+        self.assertEqual(self.controller.state.value, "failed")
         self.assertIn("ended", self.workbench.status.text)
         self.workbench.settings.python.currentPath = ""
         self.assertNextClickWorks()
@@ -89,7 +88,7 @@ class FaultsTest(ModuleTestCase):
         self.workbench.settings.modelFolder.currentPath = os.path.dirname(__file__)
         self.pressGenerate()
         self.waitUntilDone()
-        self.assertEqual(self.controller.state, State.FAILED)
+        self.assertEqual(self.controller.state.value, "failed")
         self.assertTrue(self.workbench.status.text)
         self.workbench.settings.modelFolder.currentPath = ""
         self.assertNextClickWorks()
@@ -114,11 +113,11 @@ class FaultsTest(ModuleTestCase):
         self.assertEqual(self.heatmapNode().GetNodeReference("Med2E3.volume"), other)
 
     def test_the_scene_is_closed_in_every_phase(self):
-        for phase in (State.SENDING, State.ENCODING, State.WRITING):
+        for phase in ("sending", "encoding", "writing"):
             with self.subTest(phase):
                 self.select(addScan(shape=(120, 128, 128)))
                 self.pressGenerate()
-                self.waitFor(lambda phase=phase: self.controller.state in (phase, State.IDLE))
+                self.waitFor(lambda phase=phase: self.controller.state.value in (phase, "idle"))
                 slicer.mrmlScene.Clear()
                 self.waitUntilDone()
                 self.assertEqual(self.report.text.plainText, "")
@@ -133,7 +132,7 @@ class FaultsTest(ModuleTestCase):
         edited = []
 
         def onProgress(state, done, total):
-            if state == State.SENDING and not edited:
+            if state.value == "sending" and not edited:
                 edited.append(done)
                 slicer.util.updateVolumeFromArray(volumeNode, scanVoxels((24, 40, 36)))
 

@@ -7,6 +7,7 @@ import numpy as np
 import slicer
 import slicer.util
 import vtk
+
 from module.support import ModuleTestCase, addScan, distanceFromView, sliceNodes
 
 

@@ -5,6 +5,7 @@ import tempfile
 
 import slicer
 import slicer.util
+
 from module.support import (
     ModuleTestCase,
     addScan,
@@ -26,12 +27,12 @@ class PersistenceTest(ModuleTestCase):
         self.slices.heatmapOpacity.value = 0.6
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "scene.mrb")
-            self.assertTrue(slicer.util.saveScene(path))
+            slicer.util.saveScene(path)
             slicer.mrmlScene.Clear()
             self.assertEqual(self.report.text.plainText, "")
             self.assertEqual(self.conversation(), [])
             self.assertEqual(self.rankedTexts(), [])
-            self.assertTrue(slicer.util.loadScene(path))
+            slicer.util.loadScene(path)
         slicer.app.processEvents()
         self.assertEqual(self.workbench.volumeSelector.currentNode().GetName(), "Scan")
         self.assertEqual(self.report.text.plainText, report)

@@ -1,6 +1,7 @@
 """Questions about a scan: asked, answered, and each answer with its own slices."""
 
 import slicer.util
+
 from module.support import ModuleTestCase, addScan
 
 

@@ -1,10 +1,12 @@
 """A report: asked for with a click, read as it is written, kept in the scene."""
 
+import itertools
 import sys
 
 import numpy as np
 import qt
 import slicer.util
+
 from module.support import ModuleTestCase, addScan
 
 
@@ -21,7 +23,7 @@ class ReportTest(ModuleTestCase):
         self.assertReportIsThere()
         self.assertGreater(len(seen), 1)
         # Each time the text had grown, from its beginning on.
-        for shorter, longer in zip(seen, seen[1:]):
+        for shorter, longer in itertools.pairwise(seen):
             self.assertTrue(longer.startswith(shorter))
         self.assertEqual(self.report.text.plainText, self.turn.text)
         self.assertIn("AI draft, not reviewed", self.report.mark.text)

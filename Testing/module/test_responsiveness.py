@@ -6,6 +6,7 @@ import unittest
 
 import qt
 import slicer.util
+
 from module.support import SHARED_DATA, ModuleTestCase
 
 CHEST_CT = SHARED_DATA / "lung1_image.nrrd"

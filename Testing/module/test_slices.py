@@ -3,6 +3,7 @@
 import qt
 import slicer.util
 import vtk
+
 from module.support import ModuleTestCase, addScan, compositeNodes, distanceFromView, sliceNodes
 
 
@@ -48,9 +49,7 @@ class SlicesTest(ModuleTestCase):
         for number in (3, 20):
             self.click(curve, curve.center(number), curve.height // 2)
             self.assertViewsShow(number)
-            self.assertEqual(
-                self.turn.rankedSlices[self.slices.ranking.currentRow].number, number
-            )
+            self.assertEqual(self.turn.rankedSlices[self.slices.ranking.currentRow].number, number)
 
     def click(self, widget, x, y):
         """A press of the mouse at a place of a widget, as Qt delivers it."""

@@ -112,6 +112,39 @@ def test_nifti_with_two_places_is_told(values, tmp_path):
     assert any("sform" in warning for warning in scan.warnings)
 
 
+@pytest.mark.parametrize(("unit", "factor"), [("meter", 1000), ("mm", 1), ("micron", 0.001)])
+def test_nifti_in_other_units(values, tmp_path, unit, factor):
+    image = nibabel.Nifti1Image(values.astype(np.int16).transpose(2, 1, 0), OBLIQUE)
+    image.header.set_xyzt_units(unit)
+    nibabel.save(image, tmp_path / "scan.nii")
+    expected = np.diag([factor, factor, factor, 1]) @ OBLIQUE
+    np.testing.assert_allclose(read_scan(tmp_path / "scan.nii").ijk_to_ras, expected, rtol=1e-6)
+
+
+def test_small_faults_of_a_nifti_header_are_put_right_in_silence(values, tmp_path, capfd, caplog):
+    turned = np.diag([-1.0, -1.0, 1.0, 1.0])
+    image = nibabel.Nifti1Image(values.astype(np.int16).transpose(2, 1, 0), turned)
+    image.set_sform(None, 0)
+    image.set_qform(turned, 1)
+    path = tmp_path / "scan.nii"
+    nibabel.save(image, path)
+    header = nibabel.Nifti1Header(path.read_bytes()[:348])
+    header["bitpix"] = header["pixdim"][0] = header["pixdim"][2] = header["vox_offset"] = 0
+    header["quatern_d"] = 1.00001
+    path.write_bytes(header.binaryblock + path.read_bytes()[348:])
+    scan = read_scan(path)
+    assert np.array_equal(scan.voxels, values)
+    np.testing.assert_allclose(scan.ijk_to_ras, turned, atol=1e-6)
+    assert scan.warnings == ()
+    assert capfd.readouterr() == ("", "")
+    assert caplog.messages == []
+
+
+def test_a_nifti_pair_with_dots_in_its_name(values, tmp_path):
+    save_nifti(tmp_path / "scan.1.5mm.img", values, kind=nibabel.Nifti2Pair)
+    assert np.array_equal(read_scan(tmp_path / "scan.1.5mm.hdr").voxels, values)
+
+
 def test_a_scan_without_orientation_is_told(values, tmp_path):
     image = nibabel.Nifti1Image(values.astype(np.int16).transpose(2, 1, 0), None)
     image.header.set_zooms((0.8, 0.7, 3))
@@ -262,6 +295,21 @@ def test_a_damaged_gzip_file(values, tmp_path):
     content[-6] ^= 0xFF
     path.write_bytes(content)
     refused(path, "cut or damaged")
+
+
+@pytest.mark.parametrize("ending", ["nii", "nii.gz"])
+def test_a_nifti_header_that_asks_for_more_than_its_file_holds(values, tmp_path, ending, capfd):
+    path = save_nifti(tmp_path / f"scan.{ending}", values)
+    file_open = gzip.open if ending == "nii.gz" else open
+    with file_open(path, "rb") as file:
+        content = file.read()
+    for field, value in (("dim", [3, 30000, 30000, 30000, 1, 1, 1, 1]), ("vox_offset", np.inf)):
+        header = nibabel.Nifti1Header(content[:348])
+        header[field] = value
+        with file_open(path, "wb") as file:
+            file.write(header.binaryblock + content[348:])
+        refused(path, "cut or damaged")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_voxels_without_their_header_and_back(values, tmp_path):

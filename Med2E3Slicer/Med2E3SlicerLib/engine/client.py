@@ -93,6 +93,8 @@ class EngineClient:
         """End the worker at once, in the midst of what it does. Its requests are lost."""
         if self._process:
             self._process.kill()
+            # What it may still say does not count, and the next request goes to another worker.
+            self._lose(_("The Med2E3 engine was stopped."))
 
     def stop(self):
         """Let the worker end by itself, without waiting. Its requests are forgotten."""

@@ -16,7 +16,7 @@ ENVIRONMENT_VARIABLE = "MED2E3_PYTHON"
 _PACKAGES = ("torch", "transformers", "safetensors", "SimpleITK", "typer")
 
 
-class EngineNotFound(Exception):
+class EngineNotFoundError(Exception):
     """No Python can run the engine; the message says what to set."""
 
 
@@ -36,7 +36,7 @@ def findWorkerCommand(chosenPython=""):
     ``chosenPython`` is what the user set in the module. If that is empty, the environment variable
     ``MED2E3_PYTHON`` is asked, then Slicer's own Python, which can run the engine if the engine's
     packages are installed there. A Python that was named and is not there is an error, never a
-    reason to try the next. Raises :class:`EngineNotFound`.
+    reason to try the next. Raises :class:`EngineNotFoundError`.
     """
     python = (
         _named(chosenPython, _("the setting 'Python of the engine' of Med2E3"))
@@ -44,7 +44,7 @@ def findWorkerCommand(chosenPython=""):
         or _slicersOwn()
     )
     if not python:
-        raise EngineNotFound(
+        raise EngineNotFoundError(
             _(
                 "Slicer's own Python lacks the packages of the Med2E3 engine. Install the engine "
                 "into a Python of its own (the README says how in two commands) and name that "
@@ -71,7 +71,7 @@ def _named(path, where):
         return ""
     found = shutil.which(os.path.expanduser(path))
     if not found:
-        raise EngineNotFound(
+        raise EngineNotFoundError(
             _(
                 "There is no program {path}, which {where} names. Choose the Python that has the "
                 "Med2E3 engine installed."

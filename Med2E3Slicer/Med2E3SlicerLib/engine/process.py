@@ -17,6 +17,11 @@ _MAX_STDERR_CHARACTERS = 2000
 _ending = set()
 
 
+def endingWorkers():
+    """How many workers have been told to end and have not yet."""
+    return len(_ending)
+
+
 class WorkerProcess:
     """One run of a program that speaks in lines.
 

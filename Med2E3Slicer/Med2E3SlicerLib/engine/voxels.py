@@ -41,7 +41,7 @@ class VoxelWriter:
     def start(self):
         try:
             self._folder = exchange.create_exchange_folder()
-            self._file = open(exchange.create_private_file(self._folder, _FILE_NAME), "wb", 0)
+            self._file = open(exchange.create_private_file(self._folder, _FILE_NAME), "wb", 0)  # noqa: SIM115
             npy.write_array_header_1_0(self._file, self._header)
         except OSError as error:
             self._fail(error)

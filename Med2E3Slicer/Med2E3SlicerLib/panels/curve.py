@@ -5,7 +5,7 @@ from slicer.i18n import tr as _
 
 from ..signal import Signal
 
-_HEIGHT = 76
+_HEIGHT = 64
 _MARGIN = 2
 
 

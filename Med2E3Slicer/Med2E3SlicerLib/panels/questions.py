@@ -7,7 +7,7 @@ from slicer.i18n import tr as _
 from ..signal import Signal
 from .words import endingOf, sliceName
 
-_LIST_HEIGHT = 130
+_LIST_HEIGHT = 120
 _NAMED_SLICES = 3
 
 
@@ -31,7 +31,7 @@ class QuestionsPanel:
         self.conversation.resizeMode = qt.QListView.Adjust
         self.conversation.horizontalScrollBarPolicy = qt.Qt.ScrollBarAlwaysOff
         self.conversation.verticalScrollMode = qt.QAbstractItemView.ScrollPerPixel
-        self.conversation.setMinimumHeight(_LIST_HEIGHT)
+        self.conversation.setFixedHeight(_LIST_HEIGHT)
         self.conversation.toolTip = _("Click an answer to see where the model looked for it.")
         self.conversation.connect("currentRowChanged(int)", self._onRowChanged)
         layout.addWidget(self.conversation)

@@ -7,7 +7,7 @@ from slicer.i18n import tr as _
 from ..turn import REPORT
 from .words import draftMark, endingOf
 
-_TEXT_HEIGHT = 150
+_TEXT_HEIGHT = 120
 
 
 class ReportPanel:
@@ -25,7 +25,7 @@ class ReportPanel:
         self.text.readOnly = True
         self.text.undoRedoEnabled = False
         self.text.placeholderText = _("The report appears here as it is written.")
-        self.text.setMinimumHeight(_TEXT_HEIGHT)
+        self.text.setFixedHeight(_TEXT_HEIGHT)
         layout.addWidget(self.text)
 
         row = qt.QHBoxLayout()

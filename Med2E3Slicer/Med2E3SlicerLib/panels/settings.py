@@ -33,7 +33,9 @@ class SettingsPanel:
 
         self.device = qt.QComboBox()
         self.device.addItems(list(preferences.DEVICES))
-        self.device.toolTip = _("Where the model is computed; auto takes a graphics card if it can.")
+        self.device.toolTip = _(
+            "Where the model is computed; auto takes a graphics card if there is one."
+        )
         form.addRow(_("Device"), self.device)
 
         self.plane = qt.QComboBox()

@@ -9,7 +9,7 @@ from ..turn import REPORT
 from .curve import ScoreCurve
 from .words import sliceName
 
-_LIST_HEIGHT = 96
+_LIST_HEIGHT = 84
 
 
 class SlicesPanel:
@@ -34,8 +34,7 @@ class SlicesPanel:
 
         row = qt.QHBoxLayout()
         self.ranking = qt.QListWidget()
-        self.ranking.setMinimumHeight(_LIST_HEIGHT)
-        self.ranking.setMaximumHeight(_LIST_HEIGHT)
+        self.ranking.setFixedHeight(_LIST_HEIGHT)
         self.ranking.toolTip = _("Best first. Click a slice to go there.")
         # A click on the row that is current already is meant as well.
         self.ranking.connect("currentRowChanged(int)", self._onRowChanged)

@@ -11,7 +11,6 @@ from .questions import QuestionsPanel
 from .report import ReportPanel
 from .settings import SettingsPanel
 from .slices import SlicesPanel
-from .words import draftMark
 
 
 class Workbench:
@@ -64,14 +63,16 @@ class Workbench:
         self.notice.setFont(font)
         layout.addWidget(self.notice)
 
+        # Up here, where no scrolling hides it.
+        self.disclaimer = _textLabel()
+        self.disclaimer.text = _("Research use only. Not a medical device.")
+        layout.addWidget(self.disclaimer)
+
         self.report = ReportPanel()
         self.questions = QuestionsPanel()
         self.slices = SlicesPanel()
         for panel in (self.report, self.questions, self.slices):
             layout.addWidget(panel.widget)
-        self.disclaimer = _textLabel()
-        self.disclaimer.text = _("Research use only. Not a medical device.")
-        layout.addWidget(self.disclaimer)
 
         self.questions.asked.connect(lambda question: self.requested.emit(ANSWER, question))
         self.questions.turnChosen.connect(self._onTurnChosen)
@@ -150,9 +151,7 @@ class Workbench:
             share = round(100 * done / total)
             self.progress.setRange(0, 100)
             self.progress.setValue(share)
-            self.status.text = _("{doing} {share} %").format(
-                doing=_sayings()[state], share=share
-            )
+            self.status.text = _("{doing} {share} %").format(doing=_sayings()[state], share=share)
 
     def _onTurnStarted(self, kind, question):
         self._showUnfinished()

@@ -107,9 +107,9 @@ def _colorNode(scene):
     node.SetTypeToUser()
     node.SetNumberOfColors(_COLORS)
     node.SetHideFromEditors(True)
-    places, colors = zip(*_COLOR_STOPS)
-    shares = np.linspace(0, 1, _COLORS)
-    channels = [np.interp(shares, places, channel) for channel in zip(*colors)]
-    for number, (red, green, blue) in enumerate(zip(*channels)):
-        node.SetColor(number, f"{number / (_COLORS - 1):.0%}", red, green, blue, 1.0)
+    places = [place for place, _color in _COLOR_STOPS]
+    colors = np.array([color for _place, color in _COLOR_STOPS])
+    for number, share in enumerate(np.linspace(0, 1, _COLORS)):
+        color = [float(np.interp(share, places, channel)) for channel in colors.T]
+        node.SetColor(number, f"{share:.0%}", *color, 1.0)
     return scene.AddNode(node)

@@ -103,7 +103,7 @@ def _write(textNode, tableNode, turn):
     rows = [(s.number, s.index, *s.ijk, s.score) for s in turn.slices]
     with slicer.util.NodeModify(tableNode):
         tableNode.RemoveAllColumns()
-        for name, values in zip(_NUMBERS, zip(*rows)):
+        for name, values in zip(_NUMBERS, zip(*rows, strict=True), strict=True):
             column = vtk.vtkDoubleArray()
             column.SetName(name)
             for value in values:
@@ -125,9 +125,7 @@ def _read(textNode):
     grid = json.loads(tableNode.GetAttribute(_GRID))
     table = tableNode.GetTable()
     numbers = [table.GetColumnByName(name) for name in _NUMBERS]
-    rows = [
-        [column.GetValue(row) for column in numbers] for row in range(table.GetNumberOfRows())
-    ]
+    rows = [[column.GetValue(row) for column in numbers] for row in range(table.GetNumberOfRows())]
     shares = table.GetColumnByName(_SHARES)
     data = b"".join(base64.b64decode(shares.GetValue(row)) for row in range(len(rows)))
     return Turn(

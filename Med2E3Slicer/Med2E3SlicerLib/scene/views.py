@@ -16,7 +16,5 @@ def jumpTo(scene, volumeNode, ijk, alignViews=False):
     if alignViews:
         for sliceNode in slicer.util.getNodesByClass("vtkMRMLSliceNode", scene):
             sliceNode.RotateToVolumePlane(volumeNode)
-    slicer.vtkMRMLSliceNode.JumpAllSlices(
-        scene, *place, slicer.vtkMRMLSliceNode.OffsetJumpSlice
-    )
+    slicer.vtkMRMLSliceNode.JumpAllSlices(scene, *place, slicer.vtkMRMLSliceNode.OffsetJumpSlice)
     return tuple(float(value) for value in place)

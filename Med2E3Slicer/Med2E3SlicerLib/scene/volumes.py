@@ -6,7 +6,6 @@ import slicer.util
 import vtk
 from slicer.i18n import tr as _
 
-
 HEATMAP_ATTRIBUTE = "Med2E3.heatmap"
 """Marks the volumes that we made."""
 
