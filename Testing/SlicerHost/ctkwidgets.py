@@ -446,7 +446,9 @@ class ctkPathLineEdit(QtWidgets.QWidget):
         if valid != self._valid:
             self._valid = valid
             self.validInputChanged.emit(valid)
-        self.currentPathChanged.emit(path)
+        # The real one says nothing of a path that was emptied.
+        if path:
+            self.currentPathChanged.emit(path)
 
     def _browseShown(self) -> bool:
         return not self._browseButton.isHidden()

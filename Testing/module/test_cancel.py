@@ -23,6 +23,20 @@ class CancelTest(ModuleTestCase):
         self.assertFalse(self.workbench.stopButton.enabled)
         return followed
 
+    def stopAtTheFirstWords(self, press, clicks=1):
+        """Press Stop, once or more, in the same moment in which text begins to arrive."""
+        clicked = []
+
+        def onText(piece):
+            while len(clicked) < clicks:
+                clicked.append(self.workbench.stopButton.click())
+
+        self.controller.textArrived.connect(onText)
+        press()
+        self.waitUntilDone()
+        self.controller.textArrived.disconnect(onText)
+        self.assertEqual(len(clicked), clicks)
+
     def askAgain(self):
         self.generateReport()
         self.assertReportIsThere()
@@ -65,10 +79,7 @@ class CancelTest(ModuleTestCase):
 
     def test_while_the_report_is_written(self):
         self.select(addScan())
-        self.pressGenerate()
-        self.waitFor(lambda: self.report.text.plainText)
-        self.workbench.stopButton.click()
-        self.waitUntilDone()
+        self.stopAtTheFirstWords(self.pressGenerate)
         self.assertTrue(self.report.text.plainText)
         self.assertIn("stopped before its end", self.report.mark.text)
         beginning = self.report.text.plainText
@@ -79,18 +90,12 @@ class CancelTest(ModuleTestCase):
     def test_a_stopped_report_does_not_take_the_place_of_a_whole_one(self):
         self.generateReport(addScan())
         whole = self.report.text.plainText
-        self.pressGenerate()
-        self.waitFor(lambda: self.report.text.plainText)
-        self.workbench.stopButton.click()
-        self.waitUntilDone()
+        self.stopAtTheFirstWords(self.pressGenerate)
         self.assertEqual(self.report.text.plainText, whole)
 
     def test_while_an_answer_is_written(self):
         self.select(addScan())
-        self.pressAsk("Is there a nodule?")
-        self.waitFor(lambda: len(self.conversation()) == 2 and self.conversation()[1] != "…")
-        self.workbench.stopButton.click()
-        self.waitUntilDone()
+        self.stopAtTheFirstWords(lambda: self.pressAsk("Is there a nodule?"))
         self.assertIn("stopped before its end", self.conversation()[1])
         self.ask("Is there a nodule?")
         self.assertEqual(self.questions.conversation.count, 4)
@@ -98,12 +103,7 @@ class CancelTest(ModuleTestCase):
     def test_a_second_stop_ends_a_worker_that_does_not_hear(self):
         self.generateReport(addScan())
         worker = self.controller.workerProcessId
-        self.pressGenerate()
-        self.waitFor(lambda: self.report.text.plainText)
-        # Both clicks before the worker can answer the first.
-        self.workbench.stopButton.click()
-        self.workbench.stopButton.click()
-        self.waitUntilDone()
+        self.stopAtTheFirstWords(self.pressGenerate, clicks=2)
         self.assertEqual(self.controller.state.value, "idle")
         self.askAgain()
         self.assertNotEqual(self.controller.workerProcessId, worker)

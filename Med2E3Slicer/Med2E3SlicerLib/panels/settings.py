@@ -59,8 +59,9 @@ class SettingsPanel:
         form.addRow(self.alignViews)
 
         self.refresh()
-        self.python.connect("currentPathChanged(QString)", self._onPythonChanged)
-        self.modelFolder.connect("currentPathChanged(QString)", self._onModelFolderChanged)
+        # currentPathChanged keeps silent about an empty path, and empty means the default here.
+        self.python.comboBox().connect("editTextChanged(QString)", self._onPythonChanged)
+        self.modelFolder.comboBox().connect("editTextChanged(QString)", self._onModelFolderChanged)
         self.device.connect("currentTextChanged(QString)", self._onDeviceChanged)
 
     def refresh(self):
