@@ -22,8 +22,29 @@ import SlicerHost  # noqa: E402 - found through the path above
 QUESTIONS = ("Is there a pulmonary nodule?", "Is there a pleural effusion?")
 SECONDS = 1800
 
-# Centre and width in HU of what a chest CT is looked at with first.
-LUNG_WINDOW = (-500, 1500)
+# Centre and width in HU that show lungs and soft tissue in one picture.
+CHEST_WINDOW = (-300, 1500)
+
+# The axial view large, the others beside it; numbers above 100 are free for layouts of one's own.
+LAYOUT = 2412
+LAYOUT_DESCRIPTION = """
+<layout type="horizontal" split="true">
+ <item>{Red}</item>
+ <item>
+  <layout type="vertical" split="true"><item>{Green}</item><item>{Yellow}</item></layout>
+ </item>
+</layout>
+"""
+VIEW_DESCRIPTION = """<view class="vtkMRMLSliceNode" singletontag="{name}">
+ <property name="orientation" action="default">{orientation}</property>
+ <property name="viewlabel" action="default">{name[0]}</property>
+ <property name="viewcolor" action="default">{color}</property>
+</view>"""
+VIEWS = {
+    "Red": ("Axial", "#F34A33"),
+    "Green": ("Coronal", "#6EB04B"),
+    "Yellow": ("Sagittal", "#EDD54C"),
+}
 
 
 def main():
@@ -32,7 +53,7 @@ def main():
     os.environ.setdefault("MED2E3_PYTHON", sys.executable)
     volume = arguments.volume or makePhantom(arguments.out)
     SlicerHost.load_module(MODULE_FOLDER / "Med2E3Slicer.py")
-    SlicerHost.start(dark=arguments.dark)
+    SlicerHost.start(dark=not arguments.light)
     demonstrate(volume, arguments.out)
     if SlicerHost.slotErrors:
         sys.exit(f"The module failed {len(SlicerHost.slotErrors)} times, see above.")
@@ -42,7 +63,7 @@ def parsed():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for what the demo writes")
     parser.add_argument("--volume", type=Path, help="a CT (NIfTI, NRRD, MHA); or a phantom")
-    parser.add_argument("--dark", action="store_true", help="Slicer's dark style")
+    parser.add_argument("--light", action="store_true", help="Slicer's light style, not its dark")
     arguments = parser.parse_args()
     if arguments.volume and not arguments.volume.exists():
         parser.error(f"there is no {arguments.volume}; name a CT that is there")
@@ -64,7 +85,8 @@ def demonstrate(volume, folder):
     displayNode = volumeNode.GetDisplayNode()
     if volumeNode.GetImageData().GetScalarRange()[0] < -500:
         displayNode.AutoWindowLevelOff()
-        displayNode.SetWindowLevel(LUNG_WINDOW[1], LUNG_WINDOW[0])
+        displayNode.SetWindowLevel(CHEST_WINDOW[1], CHEST_WINDOW[0])
+    showSliceViews()
     slicer.util.setSliceViewerLayers(background=volumeNode, fit=True)
 
     slicer.util.selectModule("Med2E3Slicer")
@@ -101,6 +123,19 @@ def demonstrate(volume, folder):
         print("The model is untrained: its text is nonsense and its slices mean nothing.")
     widget.cleanup()
     SlicerHost.wait_until(lambda: not endingWorkers(), seconds=10)
+
+
+def showSliceViews():
+    import slicer
+
+    layoutManager = slicer.app.layoutManager()
+    views = {
+        name: VIEW_DESCRIPTION.format(name=name, orientation=orientation, color=color)
+        for name, (orientation, color) in VIEWS.items()
+    }
+    layoutNode = layoutManager.layoutLogic().GetLayoutNode()
+    layoutNode.AddLayoutDescription(LAYOUT, LAYOUT_DESCRIPTION.format(**views))
+    layoutManager.setLayout(LAYOUT)
 
 
 def wait(controller, workbench):

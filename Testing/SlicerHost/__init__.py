@@ -1,7 +1,7 @@
 """A host in which a scripted module of 3D Slicer runs unchanged, without a Slicer.
 
 The scene, its nodes and logics, `slicer.util` and the slice views are Slicer's own, from the wheels
-`slicer-core`, `slicer-layer-dm` and `trame-slicer`. Widgets are Qt's, from PySide6, with the manners
+`slicer-core`, `slicer-layer-dm` and `trame-slicer`. Widgets are Qt's, of PySide6, with the manners
 of PythonQt; what CTK and Slicer add to them are doubles held against the catalogue of the real
 classes by `Testing/host`. See README.md.
 """
@@ -21,7 +21,7 @@ slotErrors: list[BaseException] = []
 
 
 def start(dark: bool = False) -> Any:
-    """Set everything up, once; return `slicer.app`. From then on slicer, qt and ctk can be imported."""
+    """Set everything up, once; return `slicer.app`. From then on slicer, qt and ctk are there."""
     if not _started:
         _prepareEnvironment()
         from . import startup

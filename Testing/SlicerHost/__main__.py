@@ -1,4 +1,4 @@
-"""`python -m SlicerHost check`: exit 0 if the host can start here, else say what is missing, exit 1."""
+"""`python -m SlicerHost check`: status 0 if the host can start here, else 1 and what is missing."""
 
 from __future__ import annotations
 

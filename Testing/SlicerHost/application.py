@@ -52,7 +52,9 @@ class qSlicerApplication(QtWidgets.QApplication):
     def __init__(self) -> None:
         self._startupEnvironment = QtCore.QProcessEnvironment.systemEnvironment()
         super().__init__(["Slicer"])
-        self._temporary = QtCore.QTemporaryDir(os.path.join(tempfile.gettempdir(), "SlicerHost-XXXXXX"))
+        self._temporary = QtCore.QTemporaryDir(
+            os.path.join(tempfile.gettempdir(), "SlicerHost-XXXXXX")
+        )
         self.setApplicationName("Slicer")
         self.setOrganizationName("SlicerHost")
         # Settings of the user's own Slicer are neither read nor written.

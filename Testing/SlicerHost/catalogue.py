@@ -15,10 +15,23 @@ from typing import Any
 PATH = Path(__file__).parents[3] / "shared" / "slicer_api_catalog.json"
 
 # What PythonQt gives every QObject besides.
-_OBJECT_METHODS = set(
-    "connect disconnect parent setParent findChild findChildren children property setProperty tr "
-    "className inherits delete help metaObject".split()
-)
+_OBJECT_METHODS = {
+    "connect",
+    "disconnect",
+    "parent",
+    "setParent",
+    "findChild",
+    "findChildren",
+    "children",
+    "property",
+    "setProperty",
+    "tr",
+    "className",
+    "inherits",
+    "delete",
+    "help",
+    "metaObject",
+}
 
 
 @dataclass(frozen=True)

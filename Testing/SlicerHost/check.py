@@ -90,7 +90,10 @@ def _startProblems() -> list[str]:
     if probe.returncode == 0:
         return probe.stdout.splitlines()
     said = [line for line in probe.stderr.splitlines() if line.strip()]
-    return [f"Drawing without a display fails: {said[-1] if said else 'no reason was told'}", _DRIVER]
+    return [
+        f"Drawing without a display fails: {said[-1] if said else 'no reason was told'}",
+        _DRIVER,
+    ]
 
 
 def probe() -> None:

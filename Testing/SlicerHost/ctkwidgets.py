@@ -81,12 +81,16 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         arrow.rect = QtCore.QRect(8, 7, side, side)
         primitive = QtWidgets.QStyle.PrimitiveElement
         painter.drawPrimitive(
-            primitive.PE_IndicatorArrowRight if self._collapsed else primitive.PE_IndicatorArrowDown,
+            primitive.PE_IndicatorArrowRight
+            if self._collapsed
+            else primitive.PE_IndicatorArrowDown,
             arrow,
         )
         text = header.rect.adjusted(16 + side, 0, -4, 0)
         painter.setPen(self.palette().color(QtGui.QPalette.ColorRole.ButtonText))
-        painter.drawText(text, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self.text())
+        painter.drawText(
+            text, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self.text()
+        )
         if not self._collapsed and not self.flat:
             frame = QtWidgets.QStyleOptionFrame()
             frame.initFrom(self)
@@ -214,7 +218,13 @@ class ctkDoubleSlider(QtWidgets.QWidget):
 
     def __init__(self, parent: QtWidgets.QWidget | None = None):
         super().__init__(parent)
-        self._minimum, self._maximum, self._step, self._page, self._value = 0.0, 99.0, 1.0, 10.0, 0.0
+        self._minimum, self._maximum, self._step, self._page, self._value = (
+            0.0,
+            99.0,
+            1.0,
+            10.0,
+            0.0,
+        )
         self._slider = QtWidgets.QSlider(Qt.Orientation.Horizontal)
         layout = QtWidgets.QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -277,9 +287,7 @@ class ctkDoubleSlider(QtWidgets.QWidget):
     maximum = Property(float, lambda self: self._maximum, _setMaximum)
     singleStep = Property(float, lambda self: self._step, _setStep)
     pageStep = Property(float, lambda self: self._page, _setPage)
-    orientation = Property(
-        Qt.Orientation, lambda self: self._slider.orientation(), setOrientation
-    )
+    orientation = Property(Qt.Orientation, lambda self: self._slider.orientation(), setOrientation)
 
 
 class ctkDoubleSpinBox(QtWidgets.QWidget):
@@ -361,7 +369,7 @@ class ctkSliderWidget(QtWidgets.QWidget):
         self._spinBox.valueChanged.connect(self._slider.setValue)
         self._spinBox.valueChanged.connect(self.valueChanged)
 
-    def _onBoth(name: str) -> Property:  # type: ignore[misc]  # noqa: N805
+    def _onBoth(name: str) -> Property:  # type: ignore[misc]
         def write(self: ctkSliderWidget, value: float) -> None:
             self._spinBox.setProperty(name, value)
             self._slider.setProperty(name, value)
@@ -428,9 +436,7 @@ class ctkPathLineEdit(QtWidgets.QWidget):
         super().__init__(parent)
         self._comboBox = QtWidgets.QComboBox()
         self._comboBox.setEditable(True)
-        self._comboBox.setSizePolicy(
-            QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Fixed
-        )
+        self._comboBox.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Fixed)
         self._browseButton = QtWidgets.QToolButton()
         self._browseButton.setText("...")
         self._browseButton.clicked.connect(self.browse)
@@ -529,9 +535,7 @@ class ctkDirectoryButton(QtWidgets.QWidget):
         self._show()
         self.directoryChanged.emit(absolute)
 
-    directory = Property(
-        str, lambda self: self._directory, _setDirectory, notify=directoryChanged
-    )
+    directory = Property(str, lambda self: self._directory, _setDirectory, notify=directoryChanged)
 
 
 class ctkFittedTextBrowser(QtWidgets.QTextBrowser):

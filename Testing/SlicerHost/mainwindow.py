@@ -129,5 +129,3 @@ _DARK = {
     "PlaceholderText": "#9a9a9a",
     "Mid": "#5a5a5a",
 }
-
-

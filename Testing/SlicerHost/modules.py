@@ -212,7 +212,7 @@ class qSlicerModuleManager(QtCore.QObject):
 
 
 def loadScripted(manager: qSlicerModuleManager, path: Path) -> qSlicerScriptedLoadableModule:
-    """Load a scripted module's file as Slicer does: its folder on sys.path, the file by its name."""
+    """Load a scripted module as Slicer does: its folder on sys.path, the file by its name."""
     folder = str(path.parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -245,5 +245,3 @@ def addLoadableModules(manager: qSlicerModuleManager, hosted: Any) -> None:
         if logic is None:
             logic = hosted.register_module_logic(getattr(slicer, className)(), logic_name=name)
         manager.add(name, qSlicerLoadableModule(name, logic))
-
-

@@ -1,4 +1,4 @@
-"""`slicer.parameterNodeWrapper`: typed parameters over a vtkMRMLScriptedModuleNode, and their widgets.
+"""`slicer.parameterNodeWrapper`: typed parameters in a vtkMRMLScriptedModuleNode, and widgets.
 
 As in Slicer: a parameter is kept in the node's parameters under its own name (a node besides as a
 node reference of that role), its default is written when the wrapper is made, every value is
@@ -23,10 +23,22 @@ import vtk
 
 SlicerParameterNamePropertyName = "SlicerParameterName"
 
-_RESERVED = (
-    "allParameters default isCached dataType getValue setValue connectGui connectParametersToGui "
-    "disconnectGui StartModify EndModify AddObserver RemoveObserver Modified"
-).split()
+_RESERVED = [
+    "allParameters",
+    "default",
+    "isCached",
+    "dataType",
+    "getValue",
+    "setValue",
+    "connectGui",
+    "connectParametersToGui",
+    "disconnectGui",
+    "StartModify",
+    "EndModify",
+    "AddObserver",
+    "RemoveObserver",
+    "Modified",
+]
 
 
 # --- what may stand in Annotated
@@ -355,7 +367,11 @@ class _Connector:
         elif self._choices is not None:
             setattr(self._widget, self._attribute, self._choices.index(value))
         else:
-            setattr(self._widget, self._attribute, str(value) if isinstance(value, pathlib.PurePath) else value)
+            setattr(
+                self._widget,
+                self._attribute,
+                str(value) if isinstance(value, pathlib.PurePath) else value,
+            )
 
 
 _PATHS = (pathlib.Path, pathlib.PurePath)
@@ -370,7 +386,7 @@ def _checkable(widget: Any, parameter: _Parameter) -> None:
 
 
 def _range(widget: Any, parameter: _Parameter) -> None:
-    """Give the widget the limits, decimals and step of the annotations; a slider must have limits."""
+    """Give the widget the annotations' limits, decimals and step; a slider must have limits."""
     limits: dict[str, float] = {}
     for annotation in parameter.annotations:
         if isinstance(annotation, (WithinRange, Minimum)):
@@ -407,7 +423,7 @@ def _choices(widget: Any, parameter: _Parameter) -> list[Any]:
 
 
 def _kind(widget: Any, parameter: _Parameter) -> tuple[str, str, Callable[..., Any]] | None:
-    """Signal, attribute and preparation for a widget and a parameter; None if there is no connector."""
+    """Signal, attribute and preparation for a widget and a parameter; None without a connector."""
     if _isNode(parameter.type):
         isNodeComboBox = type(widget) is slicer.qMRMLNodeComboBox
         return ("currentNodeChanged", "node", _nothing) if isNodeComboBox else None

@@ -150,7 +150,8 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         if any(node.IsA(hidden) for hidden in self.hideChildNodeTypes):
             return False
         return all(
-            node.GetAttribute(name) is not None and (value is None or node.GetAttribute(name) == value)
+            node.GetAttribute(name) is not None
+            and (value is None or node.GetAttribute(name) == value)
             for nodeType, name, value in self._attributes
             if node.IsA(nodeType)
         )

@@ -114,9 +114,7 @@ class ScriptedLoadableModuleLogic:
     def getParameterNode(self) -> Any:
         """The module's parameter node; made if the scene has none."""
         if self.isSingletonParameterNode:
-            node = slicer.mrmlScene.GetSingletonNode(
-                self.moduleName, "vtkMRMLScriptedModuleNode"
-            )
+            node = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
             return node or slicer.mrmlScene.AddNode(self.createParameterNode())
         nodes = self.getAllParameterNodes()
         return nodes[0] if nodes else slicer.mrmlScene.AddNode(self.createParameterNode())

@@ -23,10 +23,20 @@ from . import catalogue
 from .pythonqt import members, qtmodule
 
 # Of `slicer` itself, besides classes: what Slicer's start-up puts there, and its submodules.
-_SLICER_NAMES = set(
-    "app mrmlScene modules util i18n packaging cli testing logic ScriptedLoadableModule "
-    "parameterNodeWrapper dicomDatabase".split()
-)
+_SLICER_NAMES = {
+    "app",
+    "mrmlScene",
+    "modules",
+    "util",
+    "i18n",
+    "packaging",
+    "cli",
+    "testing",
+    "logic",
+    "ScriptedLoadableModule",
+    "parameterNodeWrapper",
+    "dicomDatabase",
+}
 _KNOWN_TYPES = {"slicer.app": "qSlicerApplication"}
 _OLDEST_RELEASE = "5.10"
 
@@ -229,14 +239,16 @@ class _Checker(ast.NodeVisitor):
         self.generic_visit(node)
 
     def _wrappedClass(self, node: ast.Attribute, module: str) -> None:
-        if module == "ctk" and not catalogue.slicerClasses().get(node.attr, {}).get("module") == "ctk":
+        if module == "ctk" and catalogue.slicerClasses().get(node.attr, {}).get("module") != "ctk":
             self._report(node, f"ctk has no {node.attr}")
         if module == "qt" and node.attr not in catalogue.qtClasses() and not _isQt(node.attr):
             self._report(node, f"qt has no {node.attr}")
 
     def _ofSlicer(self, node: ast.AST, name: str) -> None:
         isWidget = catalogue.slicerClasses().get(name, {}).get("module") == "slicer"
-        if not (isWidget or name in _SLICER_NAMES or (name.startswith("vtk") and hasattr(slicer, name))):
+        if not (
+            isWidget or name in _SLICER_NAMES or (name.startswith("vtk") and hasattr(slicer, name))
+        ):
             self._report(node, f"slicer has no {name}")
 
     def _utility(self, node: ast.AST, name: str) -> None:
@@ -244,9 +256,8 @@ class _Checker(ast.NodeVisitor):
         entry = known["functions"].get(name) or known["classes"].get(name)
         if entry is None and name not in known["constants"]:
             self._report(node, f"slicer.util has no {name}")
-        elif entry and _OLDEST_RELEASE not in entry.get("in_release", [_OLDEST_RELEASE]):
-            if name not in self._guarded:
-                self._report(node, f"slicer.util.{name} is not in {_OLDEST_RELEASE}: ask hasattr first")
+        elif entry and name not in self._guarded and not _isInOldestRelease(entry):
+            self._report(node, f"slicer.util.{name} is not in {_OLDEST_RELEASE}: ask hasattr first")
 
     def _utilityCall(self, node: ast.Call, name: str) -> None:
         entry = catalogue.pythonModule("util")["functions"].get(name)
@@ -272,8 +283,12 @@ class _Checker(ast.NodeVisitor):
             return
         if entry.get("ctor") is None:
             self._report(node, f"{name} cannot be made from Python")
-        elif len(node.args) > 1 or (node.args and isinstance(node.args[0], (ast.Constant, ast.Call))):
-            isText = node.args and isinstance(node.args[0], ast.Call) and _isTranslation(node.args[0])
+        elif len(node.args) > 1 or (
+            node.args and isinstance(node.args[0], (ast.Constant, ast.Call))
+        ):
+            isText = (
+                node.args and isinstance(node.args[0], ast.Call) and _isTranslation(node.args[0])
+            )
             isConstant = isinstance(node.args[0], ast.Constant) and node.args[0].value is not None
             if len(node.args) > 1 or isText or isConstant:
                 self._report(node, f"{name} is made with a parent alone")
@@ -288,9 +303,13 @@ class _Checker(ast.NodeVisitor):
         elif node.keywords and found is not None:
             self._report(node, f"{owner}.{function.attr}(...) takes no keywords")
         signature = node.args[0] if node.args else None
-        if function.attr in ("connect", "disconnect") and isinstance(signature, ast.Constant):
-            if isinstance(signature.value, str) and not _hasSignal(owner, signature.value):
-                self._report(node, f"{owner} has no signal {signature.value}")
+        if (
+            function.attr in ("connect", "disconnect")
+            and isinstance(signature, ast.Constant)
+            and isinstance(signature.value, str)
+            and not _hasSignal(owner, signature.value)
+        ):
+            self._report(node, f"{owner} has no signal {signature.value}")
 
     def _static(self, node: ast.Attribute, owner: str) -> None:
         if not node.attr.startswith("__") and _member(owner, node.attr) is None:
@@ -314,7 +333,9 @@ class _Checker(ast.NodeVisitor):
         while kind in self.classes and kind not in seen:
             seen.add(kind)
             own = self.classes[kind]
-            isProperty = own.base and getattr(_member(own.base, attribute), "kind", "") == "property"
+            isProperty = (
+                own.base and getattr(_member(own.base, attribute), "kind", "") == "property"
+            )
             if attribute in own.attributes and not isProperty:
                 return None
             kind = own.base
@@ -379,6 +400,10 @@ def _isNewer(owner: str, name: str) -> bool:
 
 def _isQt(name: str) -> bool:
     return qtmodule.find(name) is not None
+
+
+def _isInOldestRelease(entry: dict) -> bool:
+    return _OLDEST_RELEASE in entry.get("in_release", [_OLDEST_RELEASE])
 
 
 def _hasSignal(owner: str, signature: str) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import SlicerHost  # noqa: E402 - found through the path above
+import SlicerHost
 
 SlicerHost.start()
 

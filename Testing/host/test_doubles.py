@@ -4,11 +4,13 @@ import enum
 
 import pytest
 from PySide6 import QtCore
+
 from SlicerHost import catalogue, ctkwidgets, startup
 from SlicerHost.pythonqt import members
 
 pytestmark = pytest.mark.skipif(
-    not catalogue.isThere(), reason=f"the catalogue ({catalogue.PATH.name}) is not beside this repository"
+    not catalogue.isThere(),
+    reason=f"the catalogue ({catalogue.PATH.name}) is not beside this repository",
 )
 
 DOUBLES = {**ctkwidgets.doubles(), **startup.doubles()}

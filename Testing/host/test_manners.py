@@ -4,8 +4,9 @@ import ctk
 import pytest
 import qt
 import slicer
-import SlicerHost
 from PySide6 import QtCore, QtTest
+
+import SlicerHost
 from SlicerHost.pythonqt import wrapper
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 import slicer
+
 import SlicerHost
 
-SOURCE = '''
+SOURCE = """
 import ctk
 import qt
 import slicer
@@ -51,7 +52,7 @@ class SampleTest(ScriptedLoadableModuleTest):
     def runTest(self):
         self.setUp()
         self.test_one()
-'''
+"""
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import slicer
-import SlicerHost
 from PySide6 import QtGui
+
+import SlicerHost
 from SlicerHost.pythonqt import wrapper
 
 

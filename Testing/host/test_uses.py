@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+
 from SlicerHost import catalogue, uses
 
 pytestmark = pytest.mark.skipif(
-    not catalogue.isThere(), reason=f"the catalogue ({catalogue.PATH.name}) is not beside this repository"
+    not catalogue.isThere(),
+    reason=f"the catalogue ({catalogue.PATH.name}) is not beside this repository",
 )
 
 MODULE = Path(__file__).parents[2] / "Med2E3Slicer"

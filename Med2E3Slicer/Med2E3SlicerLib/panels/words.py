@@ -14,7 +14,7 @@ def endingOf(turn):
     if turn.finishReason == STOPPED:
         return _("stopped before its end")
     if turn.finishReason == CUT:
-        return _("cut at the longest text allowed")
+        return _("cut at the length limit")
     return ""
 
 

@@ -44,7 +44,7 @@ def fromNative(value: enum.Enum) -> EnumValue:
 
 
 def toNative(value: EnumValue) -> enum.Enum | int:
-    """The member that stands for a value; a value without one (a user's event type) stays an int."""
+    """The member that stands for a value; one without (a user's event type) stays an int."""
     try:
         return value.native(int(value))
     except ValueError:

@@ -43,7 +43,7 @@ def nativeClass(cppClass: type) -> type:
 
 @functools.cache
 def member(cppClass: type, name: str) -> Member | None:
-    """What `name` means on `cppClass`, None if it means nothing. Dynamic properties are not seen."""
+    """What `name` means on `cppClass`, None if nothing. Dynamic properties are not seen."""
     if name.startswith("_"):
         return None
     if hasProperty(cppClass, name):
@@ -91,7 +91,9 @@ def _metaMethods(double: type) -> frozenset[str]:
     if not issubclass(double, QtCore.QObject):
         return frozenset()
     metaObject = double.staticMetaObject
-    methods = (metaObject.method(i) for i in range(metaObject.methodOffset(), metaObject.methodCount()))
+    methods = (
+        metaObject.method(i) for i in range(metaObject.methodOffset(), metaObject.methodCount())
+    )
     return frozenset(bytes(m.name().data()).decode() for m in methods)
 
 

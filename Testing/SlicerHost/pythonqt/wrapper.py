@@ -159,7 +159,11 @@ class UnboundMethod:
     def __call__(self, *arguments: Any) -> Any:
         if _isModal(self._class, self._name, len(arguments)):
             raise ModalDialogError(self._class, self._name)
-        owner = self._class if _isOfDouble(self._class, self._name) else members.nativeClass(self._class)
+        owner = (
+            self._class
+            if _isOfDouble(self._class, self._name)
+            else members.nativeClass(self._class)
+        )
         return toPython(_call(getattr(owner, self._name), [toQt(a) for a in arguments]))
 
     def __repr__(self) -> str:
@@ -382,7 +386,7 @@ def _native(wrapper: PythonQtInstanceWrapper) -> Any:
 
 
 def _exposed(cppClass: type) -> type:
-    """The class that Python code sees for an object: not a shell, and a class with a public name."""
+    """The class that Python code sees for an object: no shell, and with a public name."""
     return next(c for c in cppClass.__mro__ if not hasattr(c, "isShell"))
 
 
@@ -399,7 +403,9 @@ def _checkConstructor(double: type, arguments: list[Any]) -> None:
     if getattr(double, "notConstructible", False):
         raise ValueError(f"{double.__name__} cannot be made from Python")
     if len(arguments) > 1 or not all(a is None or isinstance(a, QtCore.QObject) for a in arguments):
-        raise ValueError(f"Called {double.__name__}(QWidget* parent) with wrong arguments: {arguments}")
+        raise ValueError(
+            f"Called {double.__name__}(QWidget* parent) with wrong arguments: {arguments}"
+        )
 
 
 def _call(function: Callable[..., Any], arguments: list[Any], unbound: Any = None) -> Any:
@@ -407,7 +413,9 @@ def _call(function: Callable[..., Any], arguments: list[Any], unbound: Any = Non
 
     unbound: the same function as the class has it, of which PySide6 knows the signatures.
     """
-    if any(isinstance(a, (types.FunctionType, types.MethodType, types.LambdaType)) for a in arguments):
+    if any(
+        isinstance(a, (types.FunctionType, types.MethodType, types.LambdaType)) for a in arguments
+    ):
         raise ValueError(f"{function} takes no Python function; connect a signal instead")
     try:
         return function(*arguments)
@@ -503,7 +511,9 @@ def _accepts(typeName: str, value: Any) -> bool:
 def _dynamic(native: QtCore.QObject, name: str) -> Any:
     """The last places where PythonQt looks: dynamic properties, then children by their name."""
     if not shiboken6.isValid(native):
-        raise AttributeError(f"Trying to read '{name}' from a destroyed {_className(native)} object")
+        raise AttributeError(
+            f"Trying to read '{name}' from a destroyed {_className(native)} object"
+        )
     if name == "name":
         return native.objectName()
     value = native.property(name)
