@@ -22,9 +22,11 @@ demo: $(READY)
 	@$(BIN)/python -m SlicerHost check
 	$(BIN)/python Testing/demo.py --out demo $(if $(VOLUME),--volume "$(VOLUME)")
 
+# Two worlds, two processes: Slicer's own never loads torch, and the engine's tests do.
 test: $(READY) lint
 	@$(BIN)/python -m SlicerHost check
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --ignore=Testing/host --ignore=Testing/module
+	$(BIN)/python -m pytest -q Testing/host Testing/module
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -32,7 +34,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 slow: $(READY)
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -m slow --ignore=Testing/host --ignore=Testing/module
 
 # torch goes first and alone: asked for together with others, pip may fetch a CUDA build of
 # several GB before it sees the pin.
