@@ -16,7 +16,7 @@ export QT_QPA_PLATFORM := offscreen
 export PYTHONPATH := Testing
 export PYTHONUTF8 := 1
 
-.PHONY: demo test lint slow clean
+.PHONY: demo test lint clean
 
 demo: $(READY)
 	@$(BIN)/python -m SlicerHost check
@@ -32,9 +32,6 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-
-slow: $(READY)
-	$(BIN)/python -m pytest -q -m slow --ignore=Testing/host --ignore=Testing/module
 
 # torch goes first and alone: asked for together with others, pip may fetch a CUDA build of
 # several GB before it sees the pin.

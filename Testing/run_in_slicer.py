@@ -69,7 +69,7 @@ def tests():
 
 
 def takePicture():
-    """The main window after a report and a question, at the slice that was looked at most."""
+    """The main window after a report, at the slice that was looked at most."""
     from module.support import ModuleTestCase
 
     window = slicer.util.mainWindow()
@@ -83,10 +83,11 @@ def takePicture():
     volumeNode.GetDisplayNode().AutoWindowLevelOff()
     volumeNode.GetDisplayNode().SetWindowLevel(1500, -300)
     slicer.util.setSliceViewerLayers(background=volumeNode, fit=True)
+    slicer.app.processEvents()
+    slicer.util.resetSliceViews()
     reader.generateReport(volumeNode)
     reader.slices.nextButton.click()
     slicer.app.processEvents()
-    slicer.util.resetSliceViews()
     slicer.util.forceRenderAllViews()
     slicer.app.processEvents()
     if not window.grab().save(str(SCREENSHOT)):
