@@ -158,7 +158,7 @@ def _centre_and_width(text: str) -> Window:
             "and a width above 0 such as 40,400."
         )
     return Window(
-        f"{centre!r},{width!r}".replace(".0,", ",").removesuffix(".0"),
+        _name(centre, width),
         centre - width / 2,
         centre + width / 2,
         f"centre {centre:g} and width {width:g}",
@@ -167,7 +167,12 @@ def _centre_and_width(text: str) -> Window:
 
 def _between(lower: float, upper: float, description: str) -> Window:
     centre, width = (lower + upper) / 2, upper - lower
-    return Window(f"{centre!r},{width!r}", lower, upper, description)
+    return Window(_name(centre, width), lower, upper, description)
+
+
+def _name(centre: float, width: float) -> str:
+    """What :func:`choose_window` makes exactly these numbers of again."""
+    return f"{centre!r},{width!r}".replace(".0,", ",").removesuffix(".0")
 
 
 def _sample(voxels: NDArray[Any]) -> NDArray[Any]:
