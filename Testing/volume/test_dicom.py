@@ -111,6 +111,17 @@ def test_descriptions_in_any_script(dicom_series, values, tmp_path, character_se
     assert list_series(series.write(tmp_path))[0].description == text
 
 
+def test_progress_rises_to_the_end(dicom_series, values, tmp_path):
+    told = []
+    read_scan(
+        dicom_series(values).write(tmp_path),
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert told == sorted(told)
+    assert told[0] == (0, 100)
+    assert told[-1] == (100, 100)
+
+
 def test_a_missing_slice_is_refused(dicom_series, values, tmp_path):
     series = dicom_series(values)
     del series.datasets[4]

@@ -134,26 +134,27 @@ def _run(
     from med2e3.command.output import OutputFolder, as_one_json
     from med2e3.volume import choose_window, read_scan
 
-    with OutputFolder(out) as folder:
+    with OutputFolder(out) as folder, _Stages() as stages:
         started = time.perf_counter()
-        scan = read_scan(volume, series_uid=series)
+        scan = read_scan(volume, series, lambda done, total: stages("read", done, total))
         read_seconds = time.perf_counter() - started
         choose_window(window, scan)
 
         from med2e3.model import load_model
         from med2e3.service.answering import open_scan
 
-        with _Stages() as stages:
-            network = load_model(
-                model,
-                device=device.value,
-                dtype=dtype.value,
-                progress=lambda done, total: stages("load", done, total),
-            )
-            opened = open_scan(network, scan, plane.value, window, progress=stages)
+        network = load_model(
+            model,
+            device=device.value,
+            dtype=dtype.value,
+            progress=lambda done, total: stages("load", done, total),
+        )
+        opened = open_scan(network, scan, plane.value, window, progress=stages)
+        stages.end()
         if not network.identity.trained and not as_json:
             print(f"Note: {network.identity.description}", file=sys.stderr)
-        answered = request(opened, _quiet if as_json else _print_piece)
+        answered = request(opened, stages.count_token if as_json else _print_piece)
+        stages.end()
         timings = {"read": read_seconds, **answered.answer.timings}
         answered = replace(answered, answer=replace(answered.answer, timings=timings))
         if as_json:
@@ -193,31 +194,34 @@ def _print_piece(text: str, token_id: int) -> None:
     print(text, end="", flush=True)
 
 
-def _quiet(text: str, token_id: int) -> None:
-    """Nothing is printed as it comes when the whole is printed as JSON."""
-
-
 class _Stages:
     """A progress bar on stderr for each stage that takes longer than two seconds."""
 
     def __init__(self) -> None:
         self._bar: Any = None
         self._stage = ""
+        self._tokens = 0
 
     def __enter__(self) -> _Stages:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._close()
+        self.end()
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
         if stage != self._stage:
-            self._close()
+            self.end()
             self._stage = stage
             self._bar = tqdm(total=total, desc=stage, delay=2, file=sys.stderr, leave=False)
         self._bar.update(done - self._bar.n)
 
-    def _close(self) -> None:
+    def count_token(self, text: str, token_id: int) -> None:
+        """Counts a text that is not printed as it comes. Nobody knows how long it will be."""
+        self._tokens += 1
+        self("write", self._tokens, None)
+
+    def end(self) -> None:
+        """Take the bar of the last stage away."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

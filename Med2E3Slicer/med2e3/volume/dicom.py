@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 from med2e3.errors import InputError
 from med2e3.volume.itk_image import LPS_TO_RAS, array_of
 from med2e3.volume.scan import Scan
+
+ReadProgress = Callable[[int, int], None]
+"""Told (done, total) as a scan is read."""
 
 _SAME_DIRECTION = 1e-3
 """Largest difference of direction cosines within a series: 0.4 mm at the edge of a body."""
@@ -112,14 +115,19 @@ def list_series(folder: Path) -> tuple[Series, ...]:
     return _described(_contents(folder))
 
 
-def read_dicom_folder(folder: Path, series_uid: str | None = None) -> Scan:
+def read_dicom_folder(
+    folder: Path,
+    series_uid: str | None = None,
+    progress: ReadProgress = lambda done, total: None,
+) -> Scan:
     """One series of a folder as a scan, with the slices in the order in which they lie.
 
     Without ``series_uid`` the folder must hold one series alone. Raises
     :class:`~med2e3.errors.InputError` where the user has to choose, and for a series that is no
     volume: mixed orientations or sizes, slices that are missing, doubled or unevenly spaced.
     """
-    contents = _contents(folder)
+    # Looking at every file for its tags takes about as long as reading the voxels of one series.
+    contents = _contents(folder, lambda share: progress(round(50 * share), 100))
     slices = _chosen(contents, folder, series_uid)
     warnings = []
     if contents.unreadable:
@@ -133,7 +141,7 @@ def read_dicom_folder(folder: Path, series_uid: str | None = None) -> Scan:
     slices = _without_copies(slices, warnings)
     _check_alike(slices)
     slices, ijk_to_ras = _stacked(slices, warnings)
-    voxels = _voxels(slices)
+    voxels = _voxels(slices, lambda share: progress(round(50 + 50 * share), 100))
     return Scan(voxels, ijk_to_ras, slices[0].modality, tuple(warnings))
 
 
@@ -164,10 +172,12 @@ def describe_single_file(path: Path) -> str:
 # -- what is in the folder -------------------------------------------------------------------------
 
 
-def _contents(folder: Path) -> _Contents:
+def _contents(folder: Path, progress: Callable[[float], None] = lambda share: None) -> _Contents:
     contents = _Contents({}, [])
     reader = _tag_reader()
-    for path in _files_below(folder, contents.unreadable):
+    paths = list(_files_below(folder, contents.unreadable))
+    for number, path in enumerate(paths):
+        progress(number / len(paths))
         try:
             with open(path, "rb") as file:
                 head = file.read(1024)
@@ -443,8 +453,9 @@ def _check_gaps(gaps: NDArray[np.float64]) -> None:
         )
 
 
-def _voxels(slices: Sequence[_Slice]) -> NDArray[np.generic]:
+def _voxels(slices: Sequence[_Slice], progress: Callable[[float], None]) -> NDArray[np.generic]:
     reader = sitk.ImageSeriesReader()
+    reader.AddCommand(sitk.sitkProgressEvent, lambda: progress(reader.GetProgress()))
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileNames([str(slice_.path) for slice_ in slices])
     if len({slice_.stored for slice_ in slices}) > 1:

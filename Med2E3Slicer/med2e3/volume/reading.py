@@ -16,6 +16,7 @@ import SimpleITK as sitk  # noqa: N813
 from med2e3.errors import InputError
 from med2e3.volume.checking import check_shape
 from med2e3.volume.dicom import (
+    ReadProgress,
     Series,
     describe_single_file,
     is_dicom,
@@ -39,19 +40,24 @@ _META_TYPE_BYTES = {
 }  # fmt: skip
 
 
-def read_scan(path: str | os.PathLike[str], series_uid: str | None = None) -> Scan:
+def read_scan(
+    path: str | os.PathLike[str],
+    series_uid: str | None = None,
+    progress: ReadProgress = lambda done, total: None,
+) -> Scan:
     """Read a scan: a NIfTI, NRRD or MetaImage file, a DICOM folder, or a ``.npy`` array.
 
     ``series_uid`` chooses one series of a DICOM folder (see :func:`list_series`) and is needed
     where the folder has several. A ``.npy`` array (K, J, I) has no place in a patient: it is
-    taken for axial slices of 1 mm in radiological layout, the top one first.
+    taken for axial slices of 1 mm in radiological layout, the top one first. ``progress`` is told
+    how far a DICOM folder is; single files are read at once.
 
     Raises :class:`~med2e3.errors.InputError` for all that is not one whole 3D scan.
     """
     path = Path(path)
     try:
         if path.is_dir():
-            return read_dicom_folder(path, series_uid)
+            return read_dicom_folder(path, series_uid, progress)
         head = beginning(path)
     except FileNotFoundError:
         raise InputError(f"There is no file or folder {path}; check the path.") from None
