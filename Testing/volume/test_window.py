@@ -95,6 +95,13 @@ def test_auto_for_others_takes_robust_percentiles():
     assert window.upper < 3000
 
 
+def test_auto_says_that_a_scan_of_no_known_kind_is_not_what_the_model_knows():
+    unknown = Scan(mr().voxels, MATRIX)
+    (warning,) = choose_window("auto", unknown).warnings
+    assert "trained" in warning
+    assert choose_window("auto", Scan(mr().voxels, MATRIX, "MR")).warnings == ()
+
+
 def test_auto_leaves_8_bit_pictures_as_they_are():
     picture = RANDOM.integers(0, 200, (6, 30, 30)).astype(np.uint8)
     window = choose_window("auto", Scan(picture, MATRIX))

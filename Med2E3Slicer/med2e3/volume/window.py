@@ -7,7 +7,7 @@ radiologist had windowed it, so Hounsfield units are windowed the same way befor
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -107,10 +107,17 @@ def _automatic(scan: Scan) -> Window:
     if lower == upper:
         # Nearly all voxels are alike; what differs is all there is to see.
         lower, upper = float(sample.min()), float(sample.max())
-    return _between(
+    window = _between(
         lower, upper, f"the scan's own values from {lower:g} to {upper:g} (its 0.5th and 99.5th "
         "percentile)"
     )  # fmt: skip
+    if scan.modality:
+        return window
+    warning = (
+        "The scan does not say what it is, and its values are not those of a CT, on which the "
+        "model was trained: what it says about another kind of scan is not to be relied on."
+    )
+    return replace(window, warnings=(warning,))
 
 
 def _preset(name: str, scan: Scan) -> Window:
