@@ -62,11 +62,12 @@ def _reportNode(scene, volumeNode):
 
 
 def _newTextNode(scene, volumeNode, turn):
-    # No word of the question: Slicer makes file names of these names.
+    # The name goes where the text goes, into the files of a saved scene too. So it says what the
+    # text is, and holds no word of the question.
     if turn.kind == REPORT:
-        name = _("{volume} Med2E3 report")
+        name = _("{volume} Med2E3 AI draft report")
     else:
-        name = _("{volume} Med2E3 answer {number}")
+        name = _("{volume} Med2E3 AI draft answer {number}")
     number = 1 + sum(known.kind == ANSWER for known in turnsOf(scene, volumeNode))
     node = scene.AddNewNodeByClass(
         "vtkMRMLTextNode", name.format(volume=volumeNode.GetName(), number=number)

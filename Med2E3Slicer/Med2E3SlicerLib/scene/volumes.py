@@ -88,7 +88,7 @@ def stateOf(volumeNode):
 
 def modalityOf(volumeNode):
     """The DICOM code of the volume's modality, such as "CT"; empty where nobody says it."""
-    subjectHierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    subjectHierarchy = volumeNode.GetScene().GetSubjectHierarchyNode()
     item = subjectHierarchy.GetItemByDataNode(volumeNode) if subjectHierarchy else 0
     modality = subjectHierarchy.GetItemAttribute(item, "DICOM.Modality") if item else ""
     if modality:
