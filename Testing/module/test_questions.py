@@ -12,7 +12,7 @@ class QuestionsTest(ModuleTestCase):
         question, answer = self.conversation()
         self.assertEqual(question, "Is there a pleural effusion?")
         self.assertTrue(answer.startswith(self.turn.text))
-        self.assertIn(f"slice {round(self.turn.rankedSlices[0].index)}", answer)
+        self.assertIn(f"slice {self.turn.rankedSlices[0].index:.1f}", answer)
         self.assertEqual(self.turn.question, question)
         self.assertEqual(self.questions.question.text, "")
 

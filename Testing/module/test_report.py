@@ -36,7 +36,7 @@ class ReportTest(ModuleTestCase):
         texts = self.rankedTexts()
         self.assertEqual(len(texts), 32)
         best = max(self.turn.slices, key=lambda slice_: slice_.score)
-        self.assertEqual(texts[0], f"slice {round(best.index)}   score {best.score:.3f}")
+        self.assertEqual(texts[0], f"slice {best.index:.1f}   score {best.score:.3f}")
         shown = [float(text.split()[-1]) for text in texts]
         self.assertEqual(shown, sorted(shown, reverse=True))
         self.assertEqual(

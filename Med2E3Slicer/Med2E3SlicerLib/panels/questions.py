@@ -120,7 +120,7 @@ class QuestionsPanel:
 
 def _answerOf(turn):
     best = turn.rankedSlices[:_NAMED_SLICES]
-    remarks = [", ".join(sliceName(slice_) for slice_ in best)]
+    remarks = [", ".join(sliceName(turn, slice_) for slice_ in best)]
     if endingOf(turn):
         remarks.append(endingOf(turn))
     return f"{turn.text}\n→ {'; '.join(remarks)}"

@@ -83,7 +83,7 @@ class SlicesPanel:
         for slice_ in self._ranked:
             self.ranking.addItem(
                 _("{slice}   score {score}").format(
-                    slice=sliceName(slice_), score=f"{slice_.score:.3f}"
+                    slice=sliceName(turn, slice_), score=f"{slice_.score:.3f}"
                 )
             )
         self.ranking.blockSignals(blocked)

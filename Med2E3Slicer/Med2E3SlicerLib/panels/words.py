@@ -18,6 +18,9 @@ def endingOf(turn):
     return ""
 
 
-def sliceName(slice_):
-    """A slice of the model under the number that Slicer's Data Probe shows for it."""
-    return _("slice {number}").format(number=round(slice_.index))
+def sliceName(turn, slice_):
+    """A slice of the model under the number that Slicer's Data Probe shows for it, with a decimal
+    where the model has more slices than the scan and a number alone would name two."""
+    first, second = turn.slices[0], turn.slices[1]
+    decimals = 0 if abs(second.index - first.index) >= 1 else 1
+    return _("slice {number}").format(number=f"{slice_.index:.{decimals}f}")
