@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import sys
 import types
 from typing import Any
@@ -18,7 +17,6 @@ from .pythonqt import connections, qtmodule, wrapper
 
 def start(slotErrors: list[BaseException]) -> Any:
     """Make `qt`, `ctk` and what `slicer` lacks; return `slicer.app`."""
-    _keepTrueAlive()
     connections.slotErrors = slotErrors
     QtCore.qInstallMessageHandler(_onQtMessage)
     # trame-slicer observes an event that VTK 9.6 warns of.
@@ -48,16 +46,6 @@ def start(slotErrors: list[BaseException]) -> Any:
     application.startupCompleted.emit()
     vtk.vtkObject.GlobalWarningDisplayOn()
     return slicer.app
-
-
-def _keepTrueAlive() -> None:
-    """Give True references to lose.
-
-    `emit` of PySide6 6.12 returns True without a reference of its own. Before Python 3.12, where
-    True cannot die, some thousand signals would end the process.
-    """
-    if sys.version_info < (3, 12):
-        ctypes.c_ssize_t.from_address(id(True)).value += 1 << 40
 
 
 def _onQtMessage(kind: QtCore.QtMsgType, context: object, message: str) -> None:

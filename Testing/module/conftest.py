@@ -29,3 +29,13 @@ def _end_of_slicer():
     assert SlicerHost.wait_until(lambda: not endingWorkers(), seconds=15)
     assert not (worker and isRunning(worker))
     assert exchangeFolders() == []
+
+
+@pytest.fixture(autouse=True)
+def _noSlotErrors():
+    """A test passes only if no slot of the module raised: Qt prints it and goes on."""
+    SlicerHost.slotErrors.clear()
+    yield
+    errors = list(SlicerHost.slotErrors)
+    SlicerHost.slotErrors.clear()
+    assert not errors
