@@ -202,6 +202,7 @@ def test_model_info_and_check_of_the_embedded_model(med2e3):
     assert len(found["sha256"]) == 64
     assert sum(found["parameters"].values()) > 0
     assert "complete" in med2e3("model", "check").stdout
+    assert json.loads(med2e3("model", "check", "--json").stdout)["steps"] == []
 
 
 def test_model_check_prints_the_table_of_the_reference(med2e3):
@@ -212,6 +213,10 @@ def test_model_check_prints_the_table_of_the_reference(med2e3):
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "DIFFERS" not in ended.stdout
     assert "generated" in ended.stdout
+    figures = reference / "cases.safetensors"
+    found = json.loads(med2e3("model", "check", reference, "--cases", figures, "--json").stdout)
+    assert found["agrees"] is True
+    assert len(found["steps"]) > 50
 
 
 def test_download_asks_first(med2e3, tmp_path):

@@ -8,20 +8,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import SlicerHost
+from slot_errors import no_slot_errors  # noqa: F401 - a fixture for every test here
 
 SlicerHost.start()
 
 import slicer  # noqa: E402 - complete only once the host has started
-
-
-@pytest.fixture(autouse=True)
-def _noSlotErrors():
-    """A test passes only if no slot raised, unless it looks at `slotErrors` and empties it."""
-    SlicerHost.slotErrors.clear()
-    yield
-    errors = list(SlicerHost.slotErrors)
-    SlicerHost.slotErrors.clear()
-    assert not errors
 
 
 @pytest.fixture

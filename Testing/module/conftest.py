@@ -9,6 +9,7 @@ TESTING = Path(__file__).parents[1]
 sys.path.insert(0, str(TESTING))
 
 import SlicerHost  # noqa: E402 - found through the path above
+from slot_errors import no_slot_errors  # noqa: E402, F401 - a fixture for every test here
 
 SlicerHost.start()
 SlicerHost.load_module(str(TESTING.parent / "Med2E3Slicer" / "Med2E3Slicer.py"))
@@ -29,13 +30,3 @@ def _end_of_slicer():
     assert SlicerHost.wait_until(lambda: not endingWorkers(), seconds=15)
     assert not (worker and isRunning(worker))
     assert exchangeFolders() == []
-
-
-@pytest.fixture(autouse=True)
-def _noSlotErrors():
-    """A test passes only if no slot of the module raised: Qt prints it and goes on."""
-    SlicerHost.slotErrors.clear()
-    yield
-    errors = list(SlicerHost.slotErrors)
-    SlicerHost.slotErrors.clear()
-    assert not errors

@@ -82,14 +82,20 @@ def check(
     from med2e3.model import load_model
 
     model = load_model(folder, device="cpu", dtype="float32")
-    if cases is None:
-        print(f"{model.identity.name}: every file is complete and fits.")
-        return
     from med2e3.inference.parity import compare
 
-    rows = compare(model, cases)
+    rows = compare(model, cases) if cases else []
     if as_json:
-        print(json.dumps([dataclasses.asdict(row) for row in rows], ensure_ascii=False))
+        found = {
+            "name": model.identity.name,
+            "sha256": model.identity.sha256,
+            "agrees": all(row.agrees for row in rows) if cases else None,
+            "steps": [dataclasses.asdict(row) for row in rows],
+        }
+        print(json.dumps(found, ensure_ascii=False))
+    elif not cases:
+        # One that is not would have been refused as it was loaded.
+        print(f"{model.identity.name}: every file is complete and fits.")
     else:
         print(f"{'step':28} {'case':8} {'largest difference':>20} {'allowed':>10}")
         for row in rows:

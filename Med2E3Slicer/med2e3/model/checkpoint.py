@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,8 +37,6 @@ _PARTS = (
     "vision3d_connector",
 )
 _MEBIBYTE = 2**20
-
-log = logging.getLogger(__name__)
 
 
 class LoadedModel(Med2E3):
@@ -90,22 +87,7 @@ def load_model(
                 f"({type(error).__name__}: {error}); download or copy it again."
             ) from error
     for part in _PARTS:
-        weights: Weights = {}
-        for path in files[part]:
-            weights |= read_weights(path)
-        for module, prefix in _modules_of(model, part):
-            assign_weights(
-                module,
-                {
-                    key.removeprefix(prefix): tensor
-                    for key, tensor in weights.items()
-                    if key.startswith(prefix)
-                },
-                files[part][0],
-                device=chosen_device,
-                dtype=chosen_dtype,
-                optional=_may_be_tied(configuration) if part == "llm" else lambda name: False,
-            )
+        _fill(model, part, files[part], chosen_device, chosen_dtype)
         advance(sum(path.stat().st_size for path in files[part]))
     model.llm.tie_weights()
     model.to(chosen_device)
@@ -132,6 +114,28 @@ def identity_files(folder: Path) -> list[Path]:
     named.append(folder / "vision3d_model" / "vocab.txt")
     weights = [path for part in _PARTS for path in weight_files(folder / part)]
     return [path for path in named if path.is_file()] + weights
+
+
+def _fill(
+    model: Med2E3, part: str, files: list[Path], device: torch.device, dtype: torch.dtype
+) -> None:
+    """Put the weights of one part's folder where they belong."""
+    weights: Weights = {}
+    for path in files:
+        weights |= read_weights(path)
+    for module, prefix in _modules_of(model, part):
+        assign_weights(
+            module,
+            {
+                key.removeprefix(prefix): tensor
+                for key, tensor in weights.items()
+                if key.startswith(prefix)
+            },
+            files[0],
+            device=device,
+            dtype=dtype,
+            optional=_may_be_tied(model.configuration) if part == "llm" else lambda name: False,
+        )
 
 
 def _modules_of(model: Med2E3, part: str) -> list[tuple[nn.Module, str]]:
