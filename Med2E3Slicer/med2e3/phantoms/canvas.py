@@ -1,132 +1,112 @@
-"""Painting tissue into a volume by the distance to its surface, with soft edges as a CT has them.
-
-Places are millimetres in LPS: x to the patient's left, y to the back, z upwards. Distances are
-negative inside a shape and need to be exact near its surface alone.
-"""
+"""Painting shapes into a volume of Hounsfield units, with soft edges as a CT has them."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Field = NDArray[np.floating[Any]]
-"""Distances or Hounsfield units of any shape that broadcasts to the canvas's (K, J, I)."""
+from med2e3.phantoms.shapes import Field, Point, Shape, capsule, ramp
+
+Density = float | Callable[[Field, Field, Field], Field]
+"""Hounsfield units: a number, or a function of places."""
+
+AIR = -1000
 
 
 class Canvas:
-    """A volume of Hounsfield units (K, J, I), all air at first.
+    """A volume of Hounsfield units ``hu`` (K, J, I), all air at first, with labels of organs.
 
-    ``x`` (1, 1, I), ``y`` (1, J, 1) and ``z`` (K, 1, 1) are the places of its voxels.
+    ``x`` (1, 1, I), ``y`` (1, J, 1) and ``z`` (K, 1, 1) are the places of its voxels, in mm, LPS;
+    ``size`` is (slices, rows, columns) and ``low`` and ``high`` are the corners (x, y, z) of the
+    field of view.
     """
 
-    def __init__(self, size: tuple[int, int, int], spacing: tuple[float, float, float]) -> None:
-        slices, rows, columns = size
-        self.spacing = spacing
-        self.z = _centred(slices, spacing[0])[:, None, None]
-        self.y = _centred(rows, spacing[1])[None, :, None]
-        self.x = _centred(columns, spacing[2])[None, None, :]
-        self.hu: Field = np.full(size, -1000, np.float32)
-
-    def paint(self, distance: Field, hu: ArrayLike) -> None:
-        """Fill a shape with a tissue of ``hu``, a number or a field of the canvas's shape."""
-        share = np.clip(0.5 - distance / np.float32(self.spacing[2]), 0, 1)
-        self.hu += (np.asarray(hu, np.float32) - self.hu) * share
-
-    def paint_capsule(self, start: ArrayLike, end: ArrayLike, radius: float, hu: float) -> None:
-        """A straight tube with round ends; a ball where ``start`` is ``end``. Places are (x, y, z).
-
-        Only the box around it is touched. What is thinner than a voxel comes out fainter.
-        """
-        a, b = np.asarray(start, np.float64), np.asarray(end, np.float64)
-        reach = radius + self.spacing[2]
-        box = tuple(
-            slice(*np.searchsorted(axis.ravel(), (low - reach, high + reach)))
-            for axis, low, high in zip(
-                (self.z, self.y, self.x),
-                np.minimum(a, b)[::-1],
-                np.maximum(a, b)[::-1],
-                strict=True,
-            )
+    def __init__(self, size: tuple[int, int, int], low: Point, high: Point) -> None:
+        self.low, self.high = tuple(low), tuple(high)
+        ends = list(zip(low, high, size[::-1], strict=True))
+        self.spacing = tuple((end - start) / count for start, end, count in ends)
+        x, y, z = (
+            (start + (np.arange(count) + 0.5) * (end - start) / count).astype(np.float32)
+            for start, end, count in ends
         )
-        x, y, z = self.x[:, :, box[2]], self.y[:, box[1]], self.z[box[0]]
-        distance = distance_to_line(x, y, z, a, b) - np.float32(radius)
-        share = np.clip(0.5 - distance / np.float32(self.spacing[2]), 0, 1)
-        share *= min(1.0, (2 * radius / self.spacing[2]) ** 2)
+        self.axes = (x, y, z)
+        self.x, self.y, self.z = x[None, None, :], y[None, :, None], z[:, None, None]
+        self.hu: NDArray[np.float32] = np.full(size, AIR, np.float32)
+        self.labels = np.zeros(size, np.uint8)
+        self.organs: list[str] = []
+
+    def paint(self, shape: Shape, hu: Density, organ: str | None = None) -> None:
+        """Fill a shape with a tissue, and say which organ it is; without one, labels stay."""
+        box, (x, y, z) = self._box(shape, self.spacing[0])
         inside = self.hu[box]
-        inside += (np.float32(hu) - inside) * share
+        if not inside.size:
+            return
+        distance = shape.distance(x, y, z)
+        share = np.clip(0.5 - distance / np.float32(self.spacing[0]), 0, 1)
+        tissue = np.float32(hu) if isinstance(hu, int | float) else hu(x, y, z)
+        inside += (tissue - inside) * share
+        if organ is not None:
+            np.copyto(self.labels[box], self._label(organ), where=share > 0.5)
 
-    def paint_path(self, path: Sequence[ArrayLike], radius: float, hu: float) -> None:
-        """A tube along the points of a path."""
+    def paint_path(
+        self, path: Sequence[ArrayLike], radius: float, hu: float, organ: str | None = None
+    ) -> None:
+        """A tube along the points of a path. What is thinner than a voxel comes out fainter."""
+        share = min(1.0, (2 * radius / self.spacing[0]) ** 2)
         for start, end in itertools.pairwise(path):
-            self.paint_capsule(start, end, radius, hu)
+            stretch = capsule(start, end, radius)
+            if share == 1:
+                self.paint(stretch, hu, organ)
+            elif share > 0.15:
+                self._tint(stretch, hu, share)
 
-    def ellipsoid(self, centre: tuple[float, float, float], radii: tuple[float, ...]) -> Field:
-        """The distance to an ellipsoid's surface, with its axes along those of the patient."""
-        (cx, cy, cz), (rx, ry, rz) = centre, radii
-        x, y, z = self.x - np.float32(cx), self.y - np.float32(cy), self.z - np.float32(cz)
-        level = np.sqrt((x / rx) ** 2 + (y / ry) ** 2 + (z / rz) ** 2)
-        slope = np.sqrt((x / rx**2) ** 2 + (y / ry**2) ** 2 + (z / rz**2) ** 2)
-        distance: Field = (level - 1) * level / np.maximum(slope, np.float32(1e-6))
-        return distance
+    def mask(self, shape: Shape) -> NDArray[np.bool_]:
+        """The voxels (K, J, I) whose middle is inside a shape."""
+        mask = np.zeros(self.hu.shape, bool)
+        box, places = self._box(shape, 0)
+        if mask[box].size:
+            mask[box] = shape.distance(*places) < 0
+        return mask
 
+    def organ_mask(self, organ: str) -> NDArray[np.bool_]:
+        mask: NDArray[np.bool_] = self.labels == self._label(organ)
+        return mask
 
-def distance_to_line(
-    x: Field, y: Field, z: Field, a: NDArray[np.float64], b: NDArray[np.float64]
-) -> Field:
-    """The distance to the straight line between two points."""
-    along = b - a
-    squared = float(along @ along)
-    dx, dy, dz = (v - np.float32(start) for v, start in zip((x, y, z), a, strict=True))
-    if squared == 0:
-        ball: Field = np.sqrt(dx**2 + dy**2 + dz**2)
-        return ball
-    ux, uy, uz = (np.float32(part) for part in along)
-    share = np.clip((dx * ux + dy * uy + dz * uz) / np.float32(squared), 0, 1)
-    distance: Field = np.sqrt(
-        (dx - share * ux) ** 2 + (dy - share * uy) ** 2 + (dz - share * uz) ** 2
-    )
-    return distance
+    def texture(self, random: np.random.Generator, grain: float) -> Field:
+        """Noise (K, J, I) of mean 0 and deviation about 1, ``grain`` mm wide, alike on any grid."""
+        counts = [
+            int((high - low) / grain) + 3 for low, high in zip(self.low, self.high, strict=True)
+        ]
+        field: Field = random.standard_normal(counts[::-1], np.float32)
+        for axis in (0, 1, 2):
+            places = (self.axes[2 - axis] - np.float32(self.low[2 - axis])) / np.float32(grain)
+            below = places.astype(int)
+            shape = [1, 1, 1]
+            shape[axis] = len(places)
+            weight = ramp(places - below, 0, 1).reshape(shape)
+            first = np.take(field, below, axis)
+            field = first + (np.take(field, below + 1, axis) - first) * weight
+        field *= np.float32(1.5)
+        return field
 
+    def _tint(self, shape: Shape, hu: float, strength: float) -> None:
+        box, places = self._box(shape, self.spacing[0])
+        inside = self.hu[box]
+        if inside.size:
+            share = np.clip(0.5 - shape.distance(*places) / np.float32(self.spacing[0]), 0, 1)
+            inside += (np.float32(hu) - inside) * (share * np.float32(strength))
 
-def ellipse(x: Field, y: Field, width: Field, depth: Field, power: float = 2.0) -> Field:
-    """The distance to a cylinder whose cross-section is an ellipse, squarer for a higher power.
-
-    ``width`` and ``depth`` are its half axes; they may change along z.
-    """
-    level = (np.abs(x / width) ** power + np.abs(y / depth) ** power) ** np.float32(1 / power)
-    radius = np.sqrt(x**2 + y**2)
-    # Along the ray from the middle, shortened to the normal for the usual flatness of a chest.
-    distance: Field = radius * (1 - 1 / np.maximum(level, np.float32(0.05)))
-    return distance
-
-
-def ramp(values: Field, start: float, end: float) -> Field:
-    """0 up to ``start``, 1 from ``end`` on, smooth in between."""
-    share = np.clip((values - np.float32(start)) / np.float32(end - start), 0, 1)
-    eased: Field = share * share * (3 - 2 * share)
-    return eased
-
-
-def smooth_noise(random: np.random.Generator, size: tuple[int, ...], grain: int) -> Field:
-    """Noise of mean 0 and deviation 1 whose grains are ``grain`` voxels wide in every direction."""
-    coarse: Field = random.standard_normal([length // grain + 3 for length in size], np.float32)
-    for axis, length in enumerate(size):
-        places = np.arange(length, dtype=np.float32) / grain
-        below = places.astype(int)
-        weight = ramp(places - below, 0, 1)
-        shape = [1] * len(size)
-        shape[axis] = length
-        weight = weight.reshape(shape)
-        coarse = (
-            np.take(coarse, below, axis) * (1 - weight) + np.take(coarse, below + 1, axis) * weight
+    def _box(self, shape: Shape, margin: float) -> tuple[tuple[slice, ...], tuple[Field, ...]]:
+        x, y, z = (
+            slice(*np.searchsorted(axis, (low - margin, high + margin)))
+            for axis, low, high in zip(self.axes, shape.low, shape.high, strict=True)
         )
-    noise: Field = (coarse - coarse.mean()) / coarse.std()
-    return noise
+        return (z, y, x), (self.x[:, :, x], self.y[:, y], self.z[z])
 
-
-def _centred(count: int, spacing: float) -> Field:
-    return ((np.arange(count) - (count - 1) / 2) * spacing).astype(np.float32)
+    def _label(self, organ: str) -> int:
+        if organ not in self.organs:
+            self.organs.append(organ)
+        return self.organs.index(organ) + 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import tempfile
@@ -11,20 +10,24 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
-from med2e3.phantoms.chest import Phantom
+from med2e3.phantoms.phantom import Phantom
+from med2e3.phantoms.truth import truth_of
 
 SCAN_FILE = "phantom.nrrd"
 TRUTH_FILE = "truth.json"
 
 
 def write_phantom(phantom: Phantom, folder: Path) -> Path:
-    """Write ``phantom.nrrd`` and ``truth.json`` (seed and nodule, in RAS mm) into a folder.
+    """Write ``phantom.nrrd`` and ``truth.json`` into a folder.
+
+    The truth is what :func:`~med2e3.phantoms.truth.truth_of` tells: findings with places in RAS mm,
+    a report, and questions with their answers.
 
     The folder is made if it is missing. Both files appear complete or not at all. The path of the
     scan is returned. Raises OSError where the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    truth = {"seed": phantom.seed, "nodule": dataclasses.asdict(phantom.nodule)}
+    truth = truth_of(phantom)
     with tempfile.TemporaryDirectory(prefix=".phantom-", dir=folder) as unfinished:
         scan, told = Path(unfinished, SCAN_FILE), Path(unfinished, TRUTH_FILE)
         try:
