@@ -20,7 +20,7 @@ from med2e3.model.weights import Weights, assign_weights, read_weights, weight_f
 LoadProgress = Callable[[int, int], None]
 """Told (done, total) in MiB as the files are read."""
 
-_TOKENIZER_FILES = (
+TOKENIZER_FILES = (
     "tokenizer.model",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -29,13 +29,15 @@ _TOKENIZER_FILES = (
     "vocab.json",
     "merges.txt",
 )
-_PARTS = (
+PARTS = (
     "llm",
     "vision2d_model",
     "vision2d_connector",
     "vision3d_model",
     "vision3d_connector",
 )
+"""The folders of a checkpoint that hold weights."""
+
 _MEBIBYTE = 2**20
 
 
@@ -53,13 +55,14 @@ def load_model(
     device: str = "auto",
     dtype: str = "auto",
     progress: LoadProgress = lambda done, total: None,
+    network: type[LoadedModel] = LoadedModel,
 ) -> LoadedModel:
     """Load a checkpoint folder, or the embedded model without one.
 
     ``device`` is "auto" (a CUDA card if there is one), "cpu" or "cuda"; ``dtype`` "auto" (bfloat16
-    on a card, float32 on a CPU), "float32" or "bfloat16". Raises
-    :class:`~med2e3.errors.InputError` that names the file that is missing, broken or not to be
-    trusted, and what to do.
+    on a card, float32 on a CPU), "float32" or "bfloat16"; ``network`` a variant of the network
+    that the same files fill. Raises :class:`~med2e3.errors.InputError` that names the file that is
+    missing, broken or not to be trusted, and what to do.
     """
     chosen_device = _device(device)
     chosen_dtype = _dtype(dtype, chosen_device)
@@ -70,7 +73,7 @@ def load_model(
         folder / "vision3d_model", configuration.text["max_position_embeddings"]
     )
     _check_vocabularies(folder, configuration, prompt_tokenizer, scoring_tokenizer)
-    files = {part: weight_files(folder / part) for part in _PARTS}
+    files = {part: weight_files(folder / part) for part in PARTS}
     advance = _Progress(
         progress, sum(path.stat().st_size for part in files.values() for path in part)
     )
@@ -80,13 +83,13 @@ def load_model(
 
     with _parameters_without_memory():
         try:
-            model = LoadedModel(configuration)
+            model = network(configuration)
         except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
             raise InputError(
                 f"{folder / 'config.json'} describes a network that cannot be built "
                 f"({type(error).__name__}: {error}); download or copy it again."
             ) from error
-    for part in _PARTS:
+    for part in PARTS:
         _fill(model, part, files[part], chosen_device, chosen_dtype)
         advance(sum(path.stat().st_size for path in files[part]))
     model.llm.tie_weights()
@@ -108,11 +111,29 @@ def model_identity(folder: Path | None = None) -> ModelIdentity:
     )
 
 
+def checkpoint_size(folder: Path | None = None) -> int:
+    """The bytes of a checkpoint's weights (the embedded model's without a folder).
+
+    Raises :class:`~med2e3.errors.InputError` for the first file that is missing of those that
+    loading it takes, or for tokenizers that do not fit. The weights themselves are not read.
+    """
+    folder = _checked_folder(folder)
+    configuration = read_configuration(folder)
+    _check_vocabularies(
+        folder,
+        configuration,
+        PromptTokenizer(folder, configuration.tokenizer_is_fast),
+        ScoringTokenizer(folder / "vision3d_model", configuration.text["max_position_embeddings"]),
+    )
+    files = [path for part in PARTS for path in weight_files(folder / part)]
+    return sum(path.stat().st_size for path in files)
+
+
 def identity_files(folder: Path) -> list[Path]:
     """Every file that the network and its words are made of."""
-    named = [folder / name for name in ("config.json", *_TOKENIZER_FILES)]
+    named = [folder / name for name in ("config.json", *TOKENIZER_FILES)]
     named.append(folder / "vision3d_model" / "vocab.txt")
-    weights = [path for part in _PARTS for path in weight_files(folder / part)]
+    weights = [path for part in PARTS for path in weight_files(folder / part)]
     return [path for path in named if path.is_file()] + weights
 
 
@@ -123,7 +144,7 @@ def _fill(
     weights: Weights = {}
     for path in files:
         weights |= read_weights(path)
-    for module, prefix in _modules_of(model, part):
+    for module, prefix in modules_of(model, part):
         assign_weights(
             module,
             {
@@ -138,8 +159,8 @@ def _fill(
         )
 
 
-def _modules_of(model: Med2E3, part: str) -> list[tuple[nn.Module, str]]:
-    """Which modules a part's folder fills, each with the prefix of its tensors' names there."""
+def modules_of(model: Med2E3, part: str) -> list[tuple[nn.Module, str]]:
+    """Which modules a part's folder holds, each with the prefix of its tensors' names there."""
     return {
         "llm": [(model.llm, "")],
         "vision2d_model": [(model.vision2d_model, "")],

@@ -14,7 +14,7 @@ from typing import Any
 
 from med2e3.errors import InputError
 
-_RELEASED = {
+RELEASED = {
     "exp_id": 4,
     "vision2d_connector_type": "mlp2x_gelu",
     "vision2d_model_type": "siglip",
@@ -25,6 +25,7 @@ _RELEASED = {
     "vision3d_model_select_layer": -1,
     "vision3d_model_select_feature": "patch",
 }
+"""The settings of the configuration that was released, by their names in ``config.json``."""
 
 LANGUAGE_MODELS = ("phi3", "llama", "qwen2")
 """The ``model_type`` of language models that transformers builds and this project has tested."""
@@ -91,7 +92,7 @@ def read_configuration(folder: Path) -> Configuration:
     """Read ``config.json`` of a checkpoint folder. Raises InputError that names what is wrong."""
     path = folder / "config.json"
     found = _Fields(read_json(path), path)
-    for name, value in _RELEASED.items():
+    for name, value in RELEASED.items():
         if found.get(name) != value:
             raise InputError(
                 f"{path} has {name} = {found.get(name)!r}, and only the released configuration of "

@@ -8,9 +8,12 @@ scores do not depend on the precision of the rest.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as functional
 
 TEMPERATURE = 5.0
 """The logits are divided by this; the released code has it as a constant."""
+
+SCORE_DROPOUT = 0.1
 
 
 def pool_3d_tokens(tokens: torch.Tensor, grid: tuple[int, int, int]) -> torch.Tensor:
@@ -44,9 +47,13 @@ def slice_logits(keys: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
     return keys @ text.float() / TEMPERATURE
 
 
-def slice_scores(logits: torch.Tensor) -> torch.Tensor:
-    """Logits [slices] to scores [slices] from 0 to 1 whose sum is 1."""
-    return logits.softmax(dim=0)
+def slice_scores(logits: torch.Tensor, *, training: bool = False) -> torch.Tensor:
+    """Logits [slices] to scores [slices] from 0 to 1 whose sum is 1.
+
+    In training a tenth of the scores, at random, become zero and the others grow by as much (the
+    released code's dropout *after* the softmax), so that no answer hangs on one slice alone.
+    """
+    return functional.dropout(logits.softmax(dim=0), SCORE_DROPOUT, training)
 
 
 def patch_shares(

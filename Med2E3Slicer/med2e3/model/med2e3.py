@@ -88,10 +88,13 @@ class Med2E3(nn.Module):
 
     def encode_volume(self, volume: torch.Tensor) -> torch.Tensor:
         """A volume [1, slices, rows, columns] in [0, 1] to 3D tokens [256, width]."""
-        tokens = self.vision3d_model(volume[None])
-        pooled = pool_3d_tokens(tokens, self.configuration.vision3d.grid)
-        projected: torch.Tensor = self.vision3d_connector(pooled)[0]
+        projected: torch.Tensor = self.vision3d_connector(self.pooled_3d(volume[None]))[0]
         return projected
+
+    def pooled_3d(self, volumes: torch.Tensor) -> torch.Tensor:
+        """Volumes [n, 1, slices, rows, columns] to the 3D encoder's tokens before the connector,
+        averaged over 2 x 2 x 2 neighbours: [n, 256, hidden]."""
+        return pool_3d_tokens(self.vision3d_model(volumes), self.configuration.vision3d.grid)
 
     def join(self, tokens_2d: torch.Tensor, tokens_3d: torch.Tensor) -> EncodedVolume:
         """Both encoders' tokens of one volume, with the slice keys made of them."""
@@ -105,14 +108,20 @@ class Med2E3(nn.Module):
         The released code pads to 512 tokens and masks the padding; without it the embedding is
         the same.
         """
-        pooled: torch.Tensor = self.text_model(token_ids[None]).pooler_output[0]
+        return self.embed_texts(token_ids[None])[0]
+
+    def embed_texts(
+        self, token_ids: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Several texts, [n, length], at once: [n, text width]. ``mask`` is 0 at the padding."""
+        pooled: torch.Tensor = self.text_model(token_ids, attention_mask=mask).pooler_output
         return pooled
 
     def score(self, encoded: EncodedVolume, text_embedding: torch.Tensor) -> ScoredVolume:
         """Score the slices for a text (TG-IS) and fuse the 2D tokens with the scores."""
         text = self.text_mlp(text_embedding)
         logits = slice_logits(encoded.keys, text)
-        scores = slice_scores(logits)
+        scores = slice_scores(logits, training=self.training)
         shares = patch_shares(encoded.tokens_2d, encoded.tokens_3d, self.depth_groups, text)
         tokens = torch.cat([encoded.tokens_3d, fuse(encoded.tokens_2d, scores)])
         return ScoredVolume(logits, scores, shares, tokens)
@@ -122,11 +131,11 @@ class Med2E3(nn.Module):
     ) -> torch.Tensor:
         """The prompt as the language model sees it: [length, width].
 
-        ``before`` and ``after`` are token ids around the image, ``image`` [512, width].
+        ``before`` and ``after`` are token ids around the image, ``image`` [512, width]; all three
+        may have a batch in front.
         """
         embed = self.llm.get_input_embeddings()
-        embedded: torch.Tensor = torch.cat([embed(before), image.to(self.dtype), embed(after)])
-        return embedded
+        return torch.cat([embed(before), image.to(self.dtype), embed(after)], dim=-2)
 
 
 def connector(input_width: int, width: int) -> nn.Sequential:

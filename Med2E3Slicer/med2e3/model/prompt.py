@@ -6,6 +6,7 @@ no code that came with a model is run.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ REPORT_QUESTION = "Describe the findings of this medical image."
 
 IMAGE = "<image3d>"
 
-_SYSTEM = (
+SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. The assistant gives "
     "helpful, detailed, and polite answers to the user's questions."
 )
@@ -28,16 +29,31 @@ _SYSTEM = (
 input. It is not Phi-3's own chat template."""
 
 
+def without_choices(question: str) -> str:
+    """A closed question as M3D-VQA words it ("... Choices: A. ... B. ..."), without its choices.
+
+    The slices are scored for what is asked. Its choices name other organs and findings, three of
+    four of them wrong; the records that the model learns from keep them apart too.
+    """
+    return question.partition(" Choices: A. ")[0]
+
+
 @dataclass(frozen=True)
 class Prompt:
     """Token ids before and after the place of the image.
 
-    ``question_tokens_cut`` counts the tokens of the question that did not fit.
+    ``question_tokens_cut`` counts the tokens of the question that did not fit, ``history_used`` the
+    newest earlier turns that did.
     """
 
     before: list[int]
     after: list[int]
     question_tokens_cut: int = 0
+    history_used: int = 0
+
+
+PastTurn = tuple[str, str]
+"""A question that was asked before, and the model's answer to it."""
 
 
 class PromptTokenizer:
@@ -72,22 +88,50 @@ class PromptTokenizer:
         token: int = self._tokenizer.eos_token_id
         return token
 
-    def prompt(self, question: str, room: int | None = None) -> Prompt:
-        """The prompt for a question.
+    def prompt(
+        self, question: str, room: int | None = None, history: Sequence[PastTurn] = ()
+    ) -> Prompt:
+        """The prompt for a question, after what was said before it (oldest first).
 
-        ``room`` is how many tokens both parts together may have. A question that is too long is
-        cut at its end, never the words after it that ask the model to answer (the released code
-        cuts those).
+        ``room`` is how many tokens both parts together may have. The oldest turns that do not fit
+        are left out. A question that is too long by itself is cut at its end, never the words after
+        it that ask the model to answer (the released code cuts those).
         """
-        head, tail = f"{_SYSTEM} USER: ", " ASSISTANT:"
+        head, tail = f"{SYSTEM} USER: ", " ASSISTANT:"
         before = self._begin(self._ids(head))
-        after = self._ids(f"\n{question}{tail}")
-        if room is None or len(before) + len(after) <= room:
-            return Prompt(before, after)
+        for first in range(len(history) + 1):
+            after = self._ids(f"\n{self._told(history[first:])}{question}{tail}")
+            if room is None or len(before) + len(after) <= room:
+                return Prompt(before, after, history_used=len(history) - first)
         closing = self._ids(tail)
         asked = self._ids(f"\n{question}")
-        kept = max(0, room - len(before) - len(closing))
+        kept = max(0, (room or 0) - len(before) - len(closing))
         return Prompt(before, asked[:kept] + closing, len(asked) - kept)
+
+    def _told(self, history: Sequence[PastTurn]) -> str:
+        # As the released template joins the turns of a conversation: stripped, every answer closed
+        # by the end token, no space before the next turn, the image in the first one alone.
+        end = self._tokenizer.eos_token
+        return "".join(
+            f"{question.strip()} ASSISTANT: {answer.strip()}{end}USER: "
+            for question, answer in history
+        )
+
+    def answer(self, question: str, answer: str) -> list[int]:
+        """The token ids of an answer as they follow the prompt of its question, end token last."""
+        asked = f"\n{question} ASSISTANT:"
+        before, both = self._ids(asked), self._ids(f"{asked} {answer}")
+        if both[: len(before)] != before:
+            # No tokenizer of the models that are known joins a colon to the word after it.
+            raise InputError(
+                "The tokenizer joins the end of the prompt with the answer, so the model could "
+                "not be asked as it was trained; choose another language model."
+            )
+        return [*both[len(before) :], self.end_token]
+
+    def ids(self, text: str) -> list[int]:
+        """The token ids of a text by itself, no beginning and no end token around it."""
+        return self._ids(text)
 
     def decode(self, token_ids: list[int]) -> str:
         """The text of generated tokens, without the end token."""

@@ -29,11 +29,15 @@ class VolumeEncoder(nn.Module):
 
         The class token takes part in the attention and is then dropped.
         """
+        return self.all_tokens(volume)[:, 1:]
+
+    def all_tokens(self, volume: torch.Tensor) -> torch.Tensor:
+        """As :meth:`forward`, with the class token in front: [n, 1 + patches, hidden]."""
         patches = self.patch_embedding(volume)
         tokens = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1)
         for block in self.blocks:
             tokens = block(tokens)
-        return tokens[:, 1:]
+        return tokens
 
 
 class PatchEmbedding(nn.Module):

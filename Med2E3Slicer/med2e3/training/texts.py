@@ -1,0 +1,93 @@
+"""Records to token ids: the prompt and the scoring text exactly as inference makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from med2e3.inference.session import ROOM_FOR_ANSWER
+from med2e3.model import LoadedModel
+from med2e3.training.objectives import IGNORED
+
+TokenIds = NDArray[np.int64]
+
+_REMEMBERED = 200_000
+"""Texts whose tokens are kept, for they come again each epoch."""
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """Tokens of one question and its answer. ``after`` holds both, ``answer_start`` is where the
+    answer begins in it, ``answer_cut`` how many of its tokens did not fit."""
+
+    before: TokenIds
+    after: TokenIds
+    answer_start: int
+    answer_cut: int
+
+
+class Texts:
+    """The tokenizers of a model, with the length limit that prompt, image and answer share."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        self._prompts = model.prompt_tokenizer
+        self._scoring = model.scoring_tokenizer
+        depth, height, width = model.configuration.vision3d.grid
+        patches = (
+            model.configuration.vision2d["image_size"] // model.configuration.vision2d["patch_size"]
+        ) ** 2
+        self.image_tokens = depth * height * width // 8 + patches
+        self._limit = model.configuration.max_length
+        self.dialogue = lru_cache(_REMEMBERED)(self._dialogue)
+        self.scoring = lru_cache(_REMEMBERED)(self._scoring_ids)
+        self.plain = lru_cache(_REMEMBERED)(self._plain_ids)
+
+    def _dialogue(self, question: str, answer: str) -> Dialogue:
+        """A question and its answer within the length limit.
+
+        The released code cuts the whole at its end, so that a long question leaves no answer to
+        learn from. Here a long question is cut as at inference; an answer that is too long loses
+        its end (and the end token, so that the model does not learn to stop there), and the
+        caller is told by how much.
+        """
+        room = self._limit - self.image_tokens
+        prompt = self._prompts.prompt(question, room - ROOM_FOR_ANSWER)
+        answered = self._prompts.answer(question, answer)
+        kept = answered[: room - len(prompt.before) - len(prompt.after)]
+        return Dialogue(
+            np.array(prompt.before),
+            np.array([*prompt.after, *kept]),
+            len(prompt.after),
+            len(answered) - len(kept),
+        )
+
+    def _scoring_ids(self, text: str) -> TokenIds:
+        return np.array(self._scoring(text)[0])
+
+    def _plain_ids(self, text: str) -> TokenIds:
+        return np.array(self._prompts.ids(text))
+
+
+def padded(rows: Sequence[TokenIds], padding: int = 0) -> torch.Tensor:
+    """Rows of different lengths as one tensor [n, longest], padded on the right."""
+    filled = np.full((len(rows), max(map(len, rows))), padding)
+    for place, row in zip(filled, rows, strict=True):
+        place[: len(row)] = row
+    return torch.from_numpy(filled)
+
+
+def padded_texts(rows: Sequence[TokenIds]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scoring texts with their attention mask, both [n, longest]."""
+    return padded(rows), padded([np.ones_like(row) for row in rows])
+
+
+def labels_of(tokens: TokenIds, learned_from: int) -> TokenIds:
+    """The tokens from ``learned_from`` on as labels, those before it ignored."""
+    labels: TokenIds = tokens.copy()
+    labels[:learned_from] = IGNORED
+    return labels

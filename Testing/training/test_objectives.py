@@ -1,0 +1,83 @@
+"""What is trained is what is run: the loss of a batch against inference, one question at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as functional
+
+from med2e3.inference import VolumeSession
+from med2e3.model import load_model
+from med2e3.training import read_plan
+from med2e3.training.examples import AnswerBatches, Volumes
+from med2e3.training.initial import write_initial_model
+from med2e3.training.objectives import AnswerObjective
+from med2e3.training.records import read_records
+from med2e3.training.texts import Texts
+from training.small import SIZE, write_data, write_recipe
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    records = read_records([write_data(folder / "data")], folder / "data", SIZE).good
+    plan = read_plan(write_recipe(folder))
+    texts = [text for record in records for text in (record.asked, record.answer)]
+    write_initial_model(folder / "model", plan.network, texts, seed=1)
+    return load_model(folder / "model", device="cpu"), records, folder / "data"
+
+
+def asked_as_at_inference(model, record, images):
+    """The mean loss of an answer's tokens after the prompt that inference makes."""
+    session = VolumeSession(model, torch.from_numpy(np.load(images / record.volume)))
+    ids, _ = model.scoring_tokenizer(record.question)
+    scored = model.score(session.encode(), model.embed_text(torch.tensor(ids)))
+    prompt = session.embed(model.prompt_tokenizer.prompt(record.asked), scored)
+    answer = torch.tensor(model.prompt_tokenizer.answer(record.asked, record.answer))
+    embedded = torch.cat([prompt, model.llm.get_input_embeddings()(answer)])
+    logits = model.llm(inputs_embeds=embedded[None]).logits[0, len(prompt) - 1 : -1]
+    return functional.cross_entropy(logits, answer, reduction="none")
+
+
+def test_a_batch_has_the_loss_of_its_questions_asked_one_by_one(made):
+    model, records, images = made
+    picked = [0, 1, 5, 9]
+    batches = AnswerBatches(records, Texts(model), Volumes(images, 0, False))
+    batch = batches([(0, number) for number in picked])
+    assert len(batch["volumes"]) == 3
+    loss = AnswerObjective(model, ["llm"]).eval()(**batch)["loss"]
+    with torch.inference_mode():
+        one_by_one = [asked_as_at_inference(model, records[n], images) for n in picked]
+    assert loss.item() == pytest.approx(float(torch.cat(one_by_one).mean()), rel=1e-4)
+
+
+def test_only_answers_and_their_end_are_learned(made):
+    model, records, images = made
+    batch = AnswerBatches(records, Texts(model), Volumes(images, 0, False))([(0, 0), (0, 2)])
+    for row, number in zip(batch["labels"], (0, 2), strict=True):
+        learned = row[row >= 0].tolist()
+        assert learned[-1] == model.prompt_tokenizer.end_token
+        assert model.prompt_tokenizer.decode(learned[:-1]) == records[number].answer
+
+
+def test_frozen_parts_get_no_gradient_and_no_dropout(made):
+    model, records, images = made
+    objective = AnswerObjective(model, ["vision2d_connector", "text_mlp"]).train()
+    batch = AnswerBatches(records, Texts(model), Volumes(images, 0, False))([(0, 0)])
+    objective(**batch)["loss"].backward()
+    learned = {n.split(".")[0] for n, p in model.named_parameters() if p.grad is not None}
+    assert learned == {"vision2d_connector", "text_mlp"}
+    assert not model.text_model.training
+    assert model.training
+
+
+def test_an_answer_that_is_too_long_is_told(made):
+    model, records, images = made
+    long = [type(records[0])("long", records[0].volume, "What?", "What?", "mass " * 400)]
+    batches = AnswerBatches(long, Texts(model), Volumes(images, 0, False))
+    batch = batches([(0, 0)])
+    assert batches.cut_answers == {"long"}
+    assert batch["labels"][0, -1] != model.prompt_tokenizer.end_token
+    width = batch["before"].numel() + Texts(model).image_tokens + batch["after"].shape[1]
+    assert width == model.configuration.max_length
