@@ -11,12 +11,15 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
+import SimpleITK as sitk  # noqa: N813
 
 from med2e3.command.main import main
 
 FIELDS = {
-    "kind", "question", "text", "token_ids", "finish_reason", "slice_scores", "slices", "plane",
+    "kind", "question", "text", "token_ids", "token_probabilities", "sentences", "history_used",
+    "finish_reason", "slice_scores", "slices", "plane",
     "window", "timings", "model", "warnings",
 }  # fmt: skip
 
@@ -128,9 +131,53 @@ def test_out_writes_the_four_files(med2e3, scan_path, tmp_path):
     assert list(tmp_path.iterdir()) == [out]
 
 
+def test_a_report_of_a_dicom_series_is_exported(med2e3, scan_path, tmp_path):
+    folder = tmp_path / "series"
+    series = sitk.ReadImage(str(scan_path))
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    folder.mkdir()
+    for number in range(series.GetDepth()):
+        image = series[:, :, number]
+        position = series.TransformIndexToPhysicalPoint((0, 0, number))
+        for tag, value in {
+            "0008|0016": "1.2.840.10008.5.1.4.1.1.2", "0008|0018": f"1.2.3.4.{number + 1}",
+            "0008|0060": "CT", "0020|000d": "1.2.3.1", "0020|000e": "1.2.3.2",
+            "0020|0052": "1.2.3.3", "0020|0037": "1\\0\\0\\0\\1\\0",
+            "0020|0032": "\\".join(f"{value:.3f}" for value in position),
+        }.items():  # fmt: skip
+            image.SetMetaData(tag, value)
+        writer.SetFileName(str(folder / f"{number}.dcm"))
+        writer.Execute(image)
+    out, pdf = tmp_path / "dicom", tmp_path / "report.pdf"
+    ended = med2e3("report", folder, "--json", "--max-new-tokens", 4, "--dicom", out, "--pdf", pdf)
+    assert ended.returncode == 0, ended.stderr
+    objects = {file.name.split("-")[0]: pydicom.dcmread(file) for file in out.iterdir()}
+    assert set(objects) == {"report", "key", "heatmap"}
+    assert {made.StudyInstanceUID for made in objects.values()} == {"1.2.3.1"}
+    assert objects["report"].VerificationFlag == "UNVERIFIED"
+    assert pdf.read_bytes().startswith(b"%PDF")
+
+
+def test_a_question_goes_on_from_earlier_answers(med2e3, scan_path, tmp_path):
+    first = med2e3("ask", scan_path, "Is there a mass?", "--json", "--max-new-tokens", 8)
+    (tmp_path / "first.json").write_text(first.stdout, encoding="utf-8")
+    question = ("ask", scan_path, "Where is it?", "--json", "--max-new-tokens", 8)
+    alone = json.loads(med2e3(*question).stdout)
+    after = json.loads(med2e3(*question, "--after", tmp_path / "first.json").stdout)
+    assert (alone["history_used"], after["history_used"]) == (0, 1)
+    assert after["token_probabilities"] != alone["token_probabilities"]
+    assert after["slice_scores"] == alone["slice_scores"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["ask", "SCAN", "Where?", "--after", "gone.json"], "gone.json"),
+        (["ask", "SCAN", "Where?", "--after", "SCAN"], "no answer"),
+        (["report", "SCAN", "--dicom", "new"], "DICOM folder"),
+        (["report", "SCAN", "--pdf", "."], "--pdf"),
+        (["report", ".", "--dicom", "SCAN"], "--dicom"),
         (["report", "no such file.nii"], "no such file.nii"),
         (["report", "SCAN", "--plane", "diagonal"], "diagonal"),
         (["report", "SCAN", "--window", "wide"], "wide"),
@@ -192,7 +239,8 @@ def test_doctor_names_versions_and_devices(med2e3):
     assert ended.returncode == 0, ended.stdout + ended.stderr
     found = json.loads(ended.stdout)
     assert found["packages"]["torch"]
-    assert found["devices"][0] == "cpu"
+    assert found["machine"]["devices"][0]["kind"] == "cpu"
+    assert found["model"]["problem"] == ""
     assert found["missing"] == []
     assert "Nothing is missing" in med2e3("doctor").stdout
 
@@ -226,14 +274,23 @@ def test_download_asks_first(med2e3, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_package_is_named_without_a_stack_trace():
+@pytest.mark.parametrize(
+    ("module", "package", "options"),
+    [
+        ("SimpleITK", "SimpleITK", []),
+        ("fpdf", "fpdf2", ["--pdf", "report.pdf"]),
+        ("uharfbuzz", "uharfbuzz", ["--pdf", "report.pdf"]),
+        ("highdicom", "highdicom", ["--dicom", "out"]),
+    ],
+)
+def test_a_missing_package_is_named_without_a_stack_trace(module, package, options):
     script = (
-        "import sys; sys.modules['SimpleITK'] = None\n"
+        f"import sys; sys.modules[{module!r}] = None\n"
         "from med2e3.command.main import main\n"
-        "sys.argv = ['med2e3', 'report', 'scan.nii']\n"
+        f"sys.argv = ['med2e3', 'report', 'scan.nii', *{options!r}]\n"
         "main()"
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert ended.returncode == 1
-    assert "SimpleITK" in ended.stderr
+    assert f"pip install {package}\n" in ended.stderr
     assert "Traceback" not in ended.stderr

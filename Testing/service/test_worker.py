@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,6 +48,14 @@ def test_the_same_question_gives_the_same_answer(ready):
     assert first.slice_scores == second.slice_scores
 
 
+def test_the_choices_of_a_closed_question_are_read_and_do_not_score_the_slices(ready):
+    open_question = messages.Generate(ready.volume.volume_id, "answer", "Where is the nodule?", 8)
+    closed = replace(open_question, question="Where is the nodule? Choices: A. lung B. liver")
+    first, second = (ready.ask("generate", asked).answer for asked in (open_question, closed))
+    assert first.slice_scores == second.slice_scores
+    assert first.text != second.text
+
+
 def test_attend_scores_like_generate_and_writes_nothing(ready):
     volume_id = ready.volume.volume_id
     question = "Where is the nodule?"
@@ -64,6 +73,93 @@ def test_patch_shares_add_up_to_the_slices_logits(ready):
     shares = attention_of(answered).patch_shares
     assert shares.shape == ready.volume.heatmap_shape
     np.testing.assert_allclose(shares.sum(axis=(1, 2)), answered.slice_logits, atol=1e-5)
+
+
+def test_a_reports_sentences_have_a_confidence_and_slices_of_their_own(ready):
+    answered = ready.ask("generate", messages.Generate(ready.volume.volume_id))
+    answer = answered.answer
+    assert len(answer.token_probabilities) == len(answer.token_ids)
+    assert len(answered.sentence_attention) == len(answer.sentences) > 0
+    for sentence, attention in zip(answer.sentences, answered.sentence_attention, strict=True):
+        text = answer.text[sentence.start : sentence.end]
+        alone = ready.ask("attend", messages.Attend(ready.volume.volume_id, text))
+        assert attention.slice_scores == alone.answer.slice_scores
+        assert attention.slice_logits == alone.slice_logits
+        assert attention.patch_shares == alone.patch_shares
+        assert 0 < sentence.confidence <= 1
+    if len(answer.sentences) == 1:
+        assert answer.sentences[0].confidence == pytest.approx(np.mean(answer.token_probabilities))
+
+
+def test_an_answers_sentences_have_no_slices_of_their_own(ready):
+    ask = messages.Generate(ready.volume.volume_id, "answer", "Where is the nodule?", 8)
+    answered = ready.ask("generate", ask)
+    assert answered.answer.sentences
+    assert answered.sentence_attention == ()
+
+
+def test_earlier_turns_are_heard_and_do_not_change_the_scores(ready):
+    volume_id, question = ready.volume.volume_id, "Where is the nodule?"
+    alone = ready.ask("generate", messages.Generate(volume_id, "answer", question, 8)).answer
+    past = tuple(
+        messages.Exchange("What is it?", "A mass in the left lung. " * 4) for _ in range(3)
+    )
+    ask = messages.Generate(volume_id, "answer", question, 8, (*past, past[0], past[1]))
+    after = ready.ask("generate", ask).answer
+    assert alone.history_used == 0
+    assert 0 < after.history_used < 5
+    assert any("earlier turns" in warning for warning in after.warnings)
+    assert after.token_probabilities != alone.token_probabilities
+    assert after.slice_scores == alone.slice_scores
+
+
+def report_message(ready, **changes):
+    answered = ready.ask("generate", messages.Generate(ready.volume.volume_id, max_new_tokens=8))
+    answer = answered.answer
+    to_ras = np.diag([-1.0, -1.0, 3.0, 1.0]) @ np.reshape(ready.volume.heatmap_to_ijk, (4, 4))
+    settings = {
+        "text": answer.text, "written_at": "2026-11-24T22:00:00+00:00", "model": answer.model,
+        "plane": answer.plane, "window": answer.window, "slice_scores": answer.slice_scores,
+        "patch_shares": answered.patch_shares, "heatmap_to_ras": tuple(to_ras.ravel()), **changes,
+    }  # fmt: skip
+    return messages.Report(**settings)
+
+
+def test_a_pdf_is_written_without_a_model(ready, new_client, chest, tmp_path):
+    report = report_message(ready)
+    other = new_client()
+    matrix = tuple(np.diag([-1.0, -1.0, 3.0, 1.0]).ravel())
+    volume = messages.OpenVolume(str(other.write_voxels(chest)), matrix, modality="CT")
+    ask = messages.ExportPdf(report, volume, str(tmp_path / "report.pdf"), "CT chest")
+    assert other.ask("export_pdf", ask).files == (str(tmp_path / "report.pdf"),)
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+    other.ask("shutdown", messages.Shutdown())
+    assert ended_within(other, 10)
+    assert list(other.temporary_folder.glob("med2e3-*")) == []
+
+
+def test_what_cannot_be_exported_is_refused_with_a_sentence(ready, chest, tmp_path):
+    report = report_message(ready)
+    dicom = messages.ExportDicom(report, (), str(tmp_path / "dicom"))
+    error = ready.refusal("export_dicom", dicom)
+    assert error.code == jsonrpc.INPUT_ERROR
+    assert "did not come from DICOM" in error.message
+    volume = messages.OpenVolume("gone.npy", (1.0,) * 16)
+    pdf = messages.ExportPdf(report, volume, str(tmp_path / "report.pdf"))
+    assert ready.refusal("export_pdf", pdf).code == jsonrpc.INPUT_ERROR
+    flat = replace(report, patch_shares=messages.Array((4,), ""))
+    error = ready.refusal("export_pdf", replace(pdf, report=flat))
+    assert error.code == jsonrpc.INPUT_ERROR
+    assert not [path for path in tmp_path.iterdir() if "exchange" not in path.name]
+
+
+def test_the_machine_is_described(ready):
+    machine = ready.ask("describe_machine", messages.DescribeMachine())
+    processor = machine.devices[0]
+    assert processor.kind == processor.name == "cpu"
+    assert 0 < processor.memory_free <= processor.memory_total
+    assert machine.packages["torch"]
+    assert machine.interpreter == sys.executable
 
 
 def test_cancel_ends_a_text_between_two_tokens(ready):

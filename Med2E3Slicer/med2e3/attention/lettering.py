@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
+FONT = "DejaVu Sans"
+"""Comes with matplotlib: Latin, Greek, Cyrillic, Arabic and many signs."""
+
 _FONTS_FOR_MORE_SCRIPTS = (
     "Noto Sans CJK JP",
     "Hiragino Sans",
@@ -34,16 +37,21 @@ def plain_matplotlib() -> Iterator[None]:
     weight alone: matplotlib logs every font that has no bold.
     """
     import matplotlib
-    from matplotlib.font_manager import fontManager
 
     with matplotlib.rc_context(), warnings.catch_warnings():
         for message in ("Glyph .* missing from", "Matplotlib currently does not support"):
             warnings.filterwarnings("ignore", message=message)
         matplotlib.rcdefaults()
-        installed = set(fontManager.get_font_names())
-        more = [name for name in _FONTS_FOR_MORE_SCRIPTS if name in installed]
-        matplotlib.rcParams["font.family"] = ["DejaVu Sans", *more]
+        matplotlib.rcParams["font.family"] = [FONT, *fonts_for_more_scripts()]
         yield
+
+
+def fonts_for_more_scripts() -> list[str]:
+    """The families installed here that have what :data:`FONT` lacks."""
+    from matplotlib.font_manager import fontManager
+
+    installed = set(fontManager.get_font_names())
+    return [name for name in _FONTS_FOR_MORE_SCRIPTS if name in installed]
 
 
 def write(figure: Figure, x: float, y: float, text: str, **looks: Any) -> Text:

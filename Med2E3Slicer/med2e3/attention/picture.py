@@ -1,7 +1,9 @@
-"""The attention as one picture: the best slices as the model saw them, and the score curve."""
+"""The attention as pictures: the best slices as the model saw them, and the score curve."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ SIZE = (1600, 1000)
 
 
 _DOTS_PER_INCH = 125
+_SLICE_DOTS_PER_INCH = 250
 _SHOWN = 3
 _TITLE_LINES = 2
 
@@ -75,6 +78,28 @@ def draw_attention(path: Path, prepared: PreparedVolume, attention: Attention, t
         _draw_curve(figure, geometry, attention, best)
         _draw_foot(figure, strongest)
         figure.savefig(path, format="png", dpi=_DOTS_PER_INCH)
+
+
+def slice_pictures(
+    prepared: PreparedVolume, attention: Attention, count: int = _SHOWN
+) -> Iterator[bytes]:
+    """The best slices one by one, best first, as PNGs of their own: with the patches that speak for
+    them in colour, on one scale for all, and the patient's directions at the edges."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    best = ranked(attention.scores)[:count]
+    heat = patch_heatmap(attention)[list(best)].clip(min=0)
+    for place, slice_ in enumerate(best):
+        with plain_matplotlib():
+            figure = Figure(figsize=(2.8, 2.8), dpi=_SLICE_DOTS_PER_INCH, facecolor=_BACKGROUND)
+            FigureCanvasAgg(figure)
+            axes = figure.add_axes((0.09, 0.09, 0.82, 0.82))
+            _draw_slice(axes, prepared, slice_, heat[place] / (float(heat.max()) or 1))
+            _draw_edge_letters(axes, prepared.geometry)
+            picture = BytesIO()
+            figure.savefig(picture, format="png", dpi=_SLICE_DOTS_PER_INCH)
+        yield picture.getvalue()
 
 
 def _draw_head(figure: Figure, title: str, summary: str) -> None:

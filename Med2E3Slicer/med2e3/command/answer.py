@@ -13,14 +13,17 @@ import typer
 from tqdm import tqdm
 
 from med2e3.command.options import (
+    AfterFiles,
     AsJson,
     Device,
     DeviceOption,
+    DicomOut,
     Dtype,
     DtypeOption,
     MaxNewTokens,
     ModelFolder,
     OutFolder,
+    PdfFile,
     Plane,
     PlaneOption,
     SeriesUid,
@@ -51,16 +54,21 @@ def report(
     max_new_tokens: MaxNewTokens = None,
     series: SeriesUid = None,
     out: OutFolder = None,
+    pdf: PdfFile = None,
+    dicom: DicomOut = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Write a draft report of a scan."""
+    from med2e3.command.exports import Exports
     from med2e3.service.answering import generate
+
+    exports = Exports(volume, series, pdf, dicom)
 
     def request(opened: OpenScan, on_token: Callable[[str, int], None]) -> Answered:
         return generate(opened, "report", "", max_new_tokens, on_token=on_token)
 
-    _run(request, volume, model, plane, window, device, dtype, series, out, as_json)
+    _run(request, volume, model, plane, window, device, dtype, series, out, as_json, exports.write)
 
 
 @told
@@ -73,20 +81,25 @@ def ask(
     device: DeviceOption = Device.auto,
     dtype: DtypeOption = Dtype.auto,
     max_new_tokens: MaxNewTokens = None,
+    after: AfterFiles = None,
     series: SeriesUid = None,
     out: OutFolder = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Answer a question about a scan."""
+    from med2e3.command.history import read_history
     from med2e3.errors import InputError
     from med2e3.service.answering import generate
 
     if not question.strip():
         raise InputError("The question is empty; write what you want to know about the scan.")
+    history = read_history(after or [])
 
     def request(opened: OpenScan, on_token: Callable[[str, int], None]) -> Answered:
-        return generate(opened, "answer", question, max_new_tokens, on_token=on_token)
+        return generate(
+            opened, "answer", question, max_new_tokens, history=history, on_token=on_token
+        )
 
     _run(request, volume, model, plane, window, device, dtype, series, out, as_json)
 
@@ -129,6 +142,7 @@ def _run(
     series: str | None,
     out: Path | None,
     as_json: bool,
+    finish: Callable[[OpenScan, Answered], None] = lambda opened, answered: None,
 ) -> None:
     # What is cheap and may be wrong comes first: nobody waits for torch to hear of a typing slip.
     from med2e3.command.output import OutputFolder, as_one_json
@@ -162,6 +176,7 @@ def _run(
         else:
             _print_for_people(answered)
         folder.write(opened, answered)
+        finish(opened, answered)
 
 
 def _print_for_people(answered: Answered) -> None:

@@ -6,7 +6,7 @@ import os
 
 import typer
 
-from med2e3.command import answer, doctor, model, phantom, worker
+from med2e3.command import answer, doctor, evaluate, model, phantom, train, worker
 
 app = typer.Typer(
     name="med2e3",
@@ -23,6 +23,8 @@ app.command("ask")(answer.ask)
 app.command("attend")(answer.attend)
 app.add_typer(model.app, name="model")
 app.add_typer(phantom.app, name="phantom")
+app.command("train")(train.train)
+app.add_typer(evaluate.app, name="evaluate")
 app.command("worker")(worker.worker)
 app.command("doctor")(doctor.doctor)
 

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
+import os
 import sys
+import threading
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from med2e3.command.options import AsJson
 from med2e3.command.told import Debug, told
+from med2e3.download import (
+    QUESTION_TOKENIZER,
+    RELEASED_GIGABYTES,
+    RELEASED_MODEL,
+    download_released,
+    remove_downloaded,
+)
 from med2e3.errors import InputError
 
 app = typer.Typer(help="Look at, check or download a model.", no_args_is_help=True)
@@ -26,9 +35,7 @@ Folder = Annotated[
     ),
 ]
 
-RELEASED_MODEL = "shiym2000/Med-2E3-M3D"
-QUESTION_TOKENIZER = "GoodBaiBai88/M3D-CLIP"
-RELEASED_GIGABYTES = 8.7
+_SECONDS_BETWEEN_LINES = 0.5
 
 
 @app.command("info")
@@ -112,52 +119,104 @@ def check(
 def download(
     folder: Annotated[Path, typer.Argument(metavar="DIR", show_default=False)],
     yes: Annotated[bool, typer.Option("--yes", help="Accept the terms without asking.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print how far it is, as one JSON object a line.")
+    ] = False,
+    stop_with_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--stop-with-stdin", help="Stop when stdin closes, as it does when Slicer ends."
+        ),
+    ] = False,
     debug: Debug = False,
 ) -> None:
-    """Download the released Med-2E3 (8.7 GB) from the Hugging Face hub into DIR."""
-    print(
-        f"This downloads {RELEASED_MODEL} ({RELEASED_GIGABYTES} GB) and the question tokenizer of "
-        f"{QUESTION_TOKENIZER} from the Hugging Face hub.\nThe weights were trained on M3D-Data, "
-        "whose images may be used for non-commercial purposes only. They are for research, not "
-        "for care.",
-        file=sys.stderr,
-    )
+    """Download the released Med-2E3 (8.7 GB) from the Hugging Face hub into DIR.
+
+    Run it again after a break to go on. HTTPS_PROXY names a proxy, HF_ENDPOINT a mirror,
+    REQUESTS_CA_BUNDLE a file with the certificates of your own network.
+    """
+    print(terms(), file=sys.stderr)
     if not yes and not typer.confirm("Go on?", err=True):
         raise InputError("Nothing was downloaded.")
-    free = shutil.disk_usage(_existing_parent(folder)).free / 1e9
-    if free < RELEASED_GIGABYTES * 1.1:
-        raise InputError(
-            f"{folder} has {free:.1f} GB free and the model needs {RELEASED_GIGABYTES} GB; "
-            "choose a folder on another disk."
-        )
-    _fetch(folder)
-    print(f"The model is in {folder}; use it with --model {folder}")
-
-
-def _fetch(folder: Path) -> None:
-    import os
-
+    if stop_with_stdin:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
     # The one command whose purpose is the network; the others stay offline (see main).
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         os.environ.pop(name, None)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
-
-    weights = ["*.json", "*.txt", "tokenizer.model", "*/pytorch_model*.bin", "*/*.safetensors"]
-    question_tokenizer = ["vocab.txt", "tokenizer_config.json", "special_tokens_map.json"]
-    try:
-        snapshot_download(RELEASED_MODEL, local_dir=folder, allow_patterns=weights)
-        snapshot_download(
-            QUESTION_TOKENIZER,
-            local_dir=folder / "vision3d_model",
-            allow_patterns=question_tokenizer,
-        )
-    except (HfHubHTTPError, OSError) as error:
-        raise InputError(
-            f"The download ended early ({type(error).__name__}); what has arrived is kept in "
-            f"{folder}, so run the same command again to go on. Behind a proxy, set HTTPS_PROXY."
-        ) from error
+    # Plain HTTP can be resumed byte by byte, and goes through proxies and mirrors.
+    os.environ.update(HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
+    tell = _JsonLines() if as_json else _Bar()
+    download_released(folder, tell)
+    tell.close()
+    if as_json:
+        print(json.dumps({"folder": str(folder)}), flush=True)
+    else:
+        print(f"The model is in {folder}; use it with --model {folder}")
 
 
-def _existing_parent(folder: Path) -> Path:
-    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+@app.command("remove")
+@told
+def remove(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", show_default=False)],
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it without asking.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Remove a model that was downloaded into DIR, or what has arrived of it."""
+    if not yes and not typer.confirm(f"Remove the model in {folder}?", err=True):
+        raise InputError("Nothing was removed.")
+    freed = remove_downloaded(folder)
+    print(f"Removed; {freed / 1e9:.1f} GB are free again.")
+
+
+def terms() -> str:
+    """What someone should know before they download the released model."""
+    return (
+        f"This downloads {RELEASED_MODEL} ({RELEASED_GIGABYTES} GB) and the question "
+        f"tokenizer of {QUESTION_TOKENIZER} from the Hugging Face hub.\nThe code of Med-2E3 is "
+        "under the Apache 2.0 licence. The weights were trained on M3D-Data, whose images may be "
+        "used for non-commercial purposes only. They are for research, not for care."
+    )
+
+
+def _end_with_stdin() -> None:
+    # Not sys.stdin: an ordinary end would wait for the lock that its buffer holds.
+    while os.read(0, 4096):
+        pass
+    os._exit(130)
+
+
+class _JsonLines:
+    """How far a download is, for another program."""
+
+    def __init__(self) -> None:
+        self._last = ("", 0.0)
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if stage != self._last[0] or now - self._last[1] >= _SECONDS_BETWEEN_LINES or done == total:
+            self._last = (stage, now)
+            print(json.dumps({"stage": stage, "done": done, "total": total}), flush=True)
+
+    def close(self) -> None:
+        """Every line was written at once."""
+
+
+class _Bar:
+    """How far a download is, for a person at a terminal."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._bar: Any = None
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if stage != self._stage:
+            self.close()
+            self._stage = stage
+            self._bar = tqdm(total=total, unit="B", unit_scale=True, desc=stage, leave=False)
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()

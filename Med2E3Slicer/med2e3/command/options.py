@@ -87,6 +87,34 @@ OutFolder = Annotated[
         help="Write the text, result.json, attention.nii.gz and attention.png into DIR.",
     ),
 ]
+AfterFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--after",
+        metavar="FILE",
+        show_default=False,
+        help="Go on from an earlier answer: its result.json, or what --json printed. Give one for "
+        "each, oldest first.",
+    ),
+]
+PdfFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--pdf",
+        metavar="FILE",
+        show_default=False,
+        help="Write the report as a PDF with pictures of its best slices.",
+    ),
+]
+DicomOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--dicom",
+        metavar="DIR",
+        show_default=False,
+        help="Write the report, its key images and its heatmap as DICOM objects into DIR.",
+    ),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")
 ]

@@ -30,29 +30,54 @@ def greedy_logits(llm: Any, prompt: torch.Tensor) -> Iterator[torch.Tensor]:
 
 @dataclass
 class GrowingText:
-    """Tokens to text as they come. The pieces of :meth:`add` and :meth:`rest` join to the text."""
+    """Tokens to text as they come. The pieces of :meth:`add` and :meth:`rest` join to the text.
+
+    ``spans`` has, for each token whose text is there, the characters [start, end) of it; tokens
+    that make a character together share them.
+    """
 
     tokenizer: PromptTokenizer
     token_ids: list[int] = field(default_factory=list)
-    text: str = ""
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    _pieces: list[str] = field(default_factory=list)
+    _length: int = 0
+    _window: int = 0
+    """The first of the tokens that are decoded again: those of the last piece, then the new ones.
+    What a token adds depends on what stands before it (a space, the bytes of a character), but not
+    on more than that, so the time for a text grows with its length and not with its square."""
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
 
     def add(self, token_id: int) -> str:
         """The piece of text that a token completes; empty while a character is incomplete."""
         self.token_ids.append(token_id)
-        text = self.tokenizer.decode(self.token_ids)
         # Bytes of an unfinished character decode to U+FFFD, which the next token may replace.
-        if text.endswith("\N{REPLACEMENT CHARACTER}"):
-            return ""
-        return self._grow(text)
+        return self._grow(unless_it_ends_in="\N{REPLACEMENT CHARACTER}")
 
     def rest(self) -> str:
         """What was held back, once no more tokens come."""
-        return self._grow(self.tokenizer.decode(self.token_ids))
-
-    def _grow(self, text: str) -> str:
-        piece = text.removeprefix(self.text)
-        self.text = text
+        piece = self._grow()
+        self._append_spans(0)
         return piece
+
+    def _grow(self, unless_it_ends_in: str | None = None) -> str:
+        told = len(self.spans)
+        before = self.tokenizer.decode(self.token_ids[self._window : told])
+        now = self.tokenizer.decode(self.token_ids[self._window :])
+        if len(now) <= len(before) or (unless_it_ends_in and now.endswith(unless_it_ends_in)):
+            return ""
+        piece = now[len(before) :]
+        self._pieces.append(piece)
+        self._append_spans(len(piece))
+        self._window = told
+        return piece
+
+    def _append_spans(self, characters: int) -> None:
+        span = (self._length, self._length + characters)
+        self._length += characters
+        self.spans += [span] * (len(self.token_ids) - len(self.spans))
 
 
 OnToken = Callable[[str, int], None]

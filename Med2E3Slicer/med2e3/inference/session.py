@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -13,10 +13,10 @@ from med2e3.errors import Cancelled
 from med2e3.inference.generation import GrowingText, OnToken, greedy_logits
 from med2e3.inference.interruption import StopSignal, stoppable
 from med2e3.model import EncodedVolume, LoadedModel, ScoredVolume
-from med2e3.model.prompt import Prompt
+from med2e3.model.prompt import PastTurn, Prompt
 
 ROOM_FOR_ANSWER = 64
-"""Tokens that a long question must leave for its answer."""
+"""Tokens that a long question and what was said before it must leave for the answer."""
 
 EncodeProgress = Callable[[int, int], None]
 """Told (slices done, slices of all)."""
@@ -26,16 +26,21 @@ EncodeProgress = Callable[[int, int], None]
 class Generation:
     """A text, and what the model looked at for it.
 
-    ``token_ids`` are the text's tokens without the end token. ``finish_reason`` is "stop" (the
-    model ended the text), "length" (no room for more) or "cancelled". ``timings`` are seconds for
-    score, prefill and decode; ``warnings`` sentences for the user.
+    ``token_ids`` are the text's tokens without the end token, ``token_probabilities`` (0 to 1) what
+    the model gave to each, ``token_spans`` the characters [start, end) of the text that each made.
+    ``finish_reason`` is "stop" (the model ended the text), "length" (no room for more) or
+    "cancelled". ``timings`` are seconds for score, prefill and decode; ``warnings`` sentences for
+    the user; ``history_used`` counts the newest earlier turns that the prompt held.
     """
 
     attention: Attention
     text: str
     token_ids: list[int]
+    token_probabilities: list[float]
+    token_spans: list[tuple[int, int]]
     finish_reason: str
     timings: dict[str, float]
+    history_used: int = 0
     warnings: list[str] = field(default_factory=list)
 
 
@@ -69,26 +74,28 @@ class VolumeSession:
         self,
         question: str,
         *,
+        scoring_text: str | None = None,
+        history: Sequence[PastTurn] = (),
         max_new_tokens: int | None = None,
         on_token: OnToken | None = None,
         stop: StopSignal | None = None,
     ) -> Generation:
-        """Answer a question, greedily: the same volume and question give the same text.
+        """Answer a question, greedily: the same volume, question and history give the same text.
 
         Prompt and answer share the model's length limit (768 tokens, 512 of them the image).
-        ``stop`` ends the text between two tokens and keeps what there is; before the first token
-        it raises Cancelled.
+        The slices are scored for ``scoring_text`` (the question, where there is none), whatever was
+        said before. ``stop`` ends the
+        text between two tokens and keeps what there is; before the first token it raises Cancelled.
         """
         limit = self.model.configuration.max_length
         started = time.perf_counter()
-        token_ids, scoring_cut = self.model.scoring_tokenizer(question)
+        token_ids, scoring_cut = self.model.scoring_tokenizer(scoring_text or question)
         with stoppable(self.model, stop):
             scored = self._score(token_ids)
             scored_at = time.perf_counter()
-            image_tokens = len(scored.tokens)
-            reserved = min(max_new_tokens or ROOM_FOR_ANSWER, ROOM_FOR_ANSWER)
-            prompt = self.model.prompt_tokenizer.prompt(question, limit - image_tokens - reserved)
-            room = limit - image_tokens - len(prompt.before) - len(prompt.after)
+            prompt, room = fit_prompt(
+                self.model, question, len(scored.tokens), max_new_tokens, history
+            )
             embedded = self.embed(prompt, scored)
             writing = _Writing(self.model, min(max_new_tokens or room, room), on_token)
             finish_reason = writing.run(embedded)
@@ -97,15 +104,21 @@ class VolumeSession:
             attention=_attention(scored),
             text=text.text,
             token_ids=text.token_ids,
+            token_probabilities=writing.probabilities,
+            token_spans=text.spans,
             finish_reason=finish_reason,
             timings={
                 "score": scored_at - started,
                 "prefill": writing.first_token_at - scored_at,
                 "decode": time.perf_counter() - writing.first_token_at,
             },
-            warnings=_length_warnings(
-                scoring_cut, prompt.question_tokens_cut, max_new_tokens, room, limit
-            ),
+            history_used=prompt.history_used,
+            warnings=[
+                *_history_warnings(len(history), prompt.history_used, limit),
+                *_length_warnings(
+                    scoring_cut, prompt.question_tokens_cut, max_new_tokens, room, limit
+                ),
+            ],
         )
 
     def embed(self, prompt: Prompt, scored: ScoredVolume) -> torch.Tensor:
@@ -135,29 +148,33 @@ class VolumeSession:
 
 
 class _Writing:
-    """A text that is being written, and when its first token came."""
+    """A text that is being written, how likely each token was, and when the first came."""
 
     def __init__(self, model: LoadedModel, max_new_tokens: int, on_token: OnToken | None) -> None:
         self._model = model
         self._max_new_tokens = max_new_tokens
         self._on_token = on_token or (lambda piece, token_id: None)
         self.text = GrowingText(model.prompt_tokenizer)
+        self.probabilities: list[float] = []
         self.first_token_at = time.perf_counter()
 
     def run(self, prompt: torch.Tensor) -> str:
         """Write until the end token, the length limit or a stop; returns the finish reason."""
-        ends = _end_tokens(self._model)
+        ends = end_tokens(self._model)
         words = len(self._model.prompt_tokenizer)
         finish_reason = "length"
         try:
             for logits in greedy_logits(self._model.llm, prompt):
                 # Rows beyond the tokenizer pad the matrix and are no words.
-                token_id = int(logits[:words].argmax())
+                logits = logits[:words]
+                token_id = int(logits.argmax())
                 if not self.text.token_ids:
                     self.first_token_at = time.perf_counter()
                 if token_id in ends:
                     finish_reason = "stop"
                     break
+                probability = logits.softmax(-1, dtype=torch.float32)[token_id]
+                self.probabilities.append(float(probability))
                 self._tell(self.text.add(token_id))
                 if len(self.text.token_ids) >= self._max_new_tokens:
                     break
@@ -173,7 +190,22 @@ class _Writing:
             self._on_token(piece, self.text.token_ids[-1])
 
 
-def _end_tokens(model: LoadedModel) -> set[int]:
+def fit_prompt(
+    model: LoadedModel,
+    question: str,
+    image_tokens: int,
+    max_new_tokens: int | None,
+    history: Sequence[PastTurn] = (),
+) -> tuple[Prompt, int]:
+    """The prompt for a question, and how many tokens the model's limit leaves for the answer."""
+    room = model.configuration.max_length - image_tokens
+    reserved = min(max_new_tokens or ROOM_FOR_ANSWER, ROOM_FOR_ANSWER)
+    prompt = model.prompt_tokenizer.prompt(question, room - reserved, history)
+    return prompt, room - len(prompt.before) - len(prompt.after)
+
+
+def end_tokens(model: LoadedModel) -> set[int]:
+    """The tokens that end a text: the tokenizer's, and those that the language model names."""
     stored = model.configuration.llm.get("eos_token_id")
     listed = stored if isinstance(stored, list) else [stored]
     return {model.prompt_tokenizer.end_token, *(token for token in listed if token is not None)}
@@ -185,6 +217,13 @@ def _attention(scored: ScoredVolume) -> Attention:
         scores=scored.scores.cpu().numpy(),
         patch_shares=scored.patch_shares.cpu().numpy(),
     )
+
+
+def _history_warnings(turns: int, used: int, limit: int) -> list[str]:
+    if used == turns:
+        return []
+    shown = f"only the last {used} of the {turns} earlier turns" if used else "no earlier turn"
+    return [f"The model's {limit} tokens have room for {shown}; it was not shown the older ones."]
 
 
 def _length_warnings(

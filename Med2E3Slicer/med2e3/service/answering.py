@@ -6,18 +6,20 @@ question give the same text and the same scores on either way.
 
 from __future__ import annotations
 
-import base64
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from med2e3.attention import Attention
+from med2e3.attention import Attention, confidences, split_sentences
+from med2e3.attention.arrays import array_message, array_of
 from med2e3.errors import InputError
-from med2e3.inference import VolumeSession
-from med2e3.model.prompt import REPORT_QUESTION
+from med2e3.inference import Generation, VolumeSession
+from med2e3.model.prompt import REPORT_QUESTION, without_choices
 from med2e3.volume import PreparedVolume, Scan, prepare
 from med2e3.wire.messages import (
     ANSWER,
@@ -25,15 +27,22 @@ from med2e3.wire.messages import (
     REPORT,
     Answer,
     Answered,
-    Array,
+    Exchange,
     ModelName,
     ModelSlice,
+    Report,
     ScoredSlice,
+    Sentence,
+    SentenceAttention,
 )
 
 if TYPE_CHECKING:
     from med2e3.inference import StopSignal
     from med2e3.model import LoadedModel
+
+MAX_SENTENCES = 128
+"""Sentences with an attention of their own. Each takes 45 KB on the wire, and a model that has lost
+its way can write a great many; what is too much joins the last."""
 
 StageProgress = Callable[[str, int, int], None]
 """Told (stage, done, total) as a request goes on."""
@@ -98,13 +107,15 @@ def generate(
     question: str = "",
     max_new_tokens: int | None = None,
     *,
+    history: Sequence[Exchange] = (),
     on_token: Callable[[str, int], None] | None = None,
     stop: StopSignal | None = None,
 ) -> Answered:
     """Write a report, or answer a question, about an open scan.
 
-    ``on_token`` is told each piece of text and its token as they come. A generation that ``stop``
-    ends keeps what was written, with the finish reason "cancelled".
+    ``history`` is what was said before, oldest first. ``on_token`` is told each piece of text and
+    its token as they come. A generation that ``stop`` ends keeps what was written, with the finish
+    reason "cancelled". A report's sentences are each scored as a text of their own.
     """
     if kind not in (REPORT, ANSWER):
         raise InputError(f"There is no request of the kind {kind!r}; there are report and answer.")
@@ -114,8 +125,17 @@ def generate(
         raise InputError(f"At least 1 new token must be allowed, not {max_new_tokens}.")
     text = question if question.strip() else REPORT_QUESTION
     generation = opened.session.generate(
-        text, max_new_tokens=max_new_tokens, on_token=on_token, stop=stop
+        text,
+        scoring_text=without_choices(text),
+        history=[(turn.question, turn.answer) for turn in history],
+        max_new_tokens=max_new_tokens,
+        on_token=on_token,
+        stop=stop,
     )
+    sentences = _sentences(generation)
+    started = time.perf_counter()
+    evidence = _evidence(opened, generation.text, sentences) if kind == REPORT else ()
+    timings = {**generation.timings, "evidence": time.perf_counter() - started}
     return _answered(
         opened,
         generation.attention,
@@ -123,9 +143,13 @@ def generate(
         question=text,
         text=generation.text,
         token_ids=tuple(generation.token_ids),
+        token_probabilities=tuple(generation.token_probabilities),
         finish_reason=generation.finish_reason,
-        timings=generation.timings,
+        timings=timings,
         warnings=tuple(generation.warnings),
+        sentences=sentences,
+        history_used=generation.history_used,
+        sentence_attention=evidence,
     )
 
 
@@ -142,19 +166,35 @@ def attend(opened: OpenScan, text: str, *, stop: StopSignal | None = None) -> An
         question=text,
         text="",
         token_ids=(),
+        token_probabilities=(),
         finish_reason="stop",
         timings={"score": time.perf_counter() - started},
         warnings=(),
     )
 
 
+def report_of(opened: OpenScan, answered: Answered) -> Report:
+    """A report that was just written, as it can be exported: a draft that nobody has edited."""
+    answer = answered.answer
+    to_ras = opened.prepared.geometry.overlay_to_ras
+    return Report(
+        text=answer.text,
+        written_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        model=answer.model,
+        plane=answer.plane,
+        window=answer.window,
+        slice_scores=answer.slice_scores,
+        patch_shares=answered.patch_shares,
+        heatmap_to_ras=_floats(to_ras.ravel()),
+    )
+
+
 def attention_of(answered: Answered) -> Attention:
     """The numbers behind an answer's heatmaps, as arrays."""
-    shares = np.frombuffer(base64.b64decode(answered.patch_shares.data), dtype="<f4")
     return Attention(
         logits=np.asarray(answered.slice_logits),
         scores=np.asarray(answered.answer.slice_scores),
-        patch_shares=shares.reshape(answered.patch_shares.shape),
+        patch_shares=array_of(answered.patch_shares),
     )
 
 
@@ -164,11 +204,11 @@ def _answered(
     *,
     timings: dict[str, float],
     warnings: tuple[str, ...],
+    sentence_attention: tuple[SentenceAttention, ...] = (),
     **answer: Any,
 ) -> Answered:
-    scores = tuple(float(score) for score in attention.scores)
+    scores = _floats(attention.scores)
     identity = opened.session.model.identity
-    shares = np.ascontiguousarray(attention.patch_shares, dtype="<f4")
     return Answered(
         answer=Answer(
             slice_scores=scores,
@@ -183,12 +223,42 @@ def _answered(
             warnings=(*opened.warnings, *warnings),
             **answer,
         ),
-        slice_logits=tuple(float(logit) for logit in attention.logits),
-        patch_shares=Array(
-            tuple(int(length) for length in shares.shape),
-            base64.b64encode(shares.tobytes()).decode("ascii"),
-        ),
+        slice_logits=_floats(attention.logits),
+        patch_shares=array_message(attention.patch_shares),
+        sentence_attention=sentence_attention,
     )
+
+
+def _sentences(generation: Generation) -> tuple[Sentence, ...]:
+    spans = split_sentences(generation.text)
+    if len(spans) > MAX_SENTENCES:
+        spans = (*spans[: MAX_SENTENCES - 1], (spans[MAX_SENTENCES - 1][0], spans[-1][1]))
+    sure = confidences(spans, generation.token_spans, generation.token_probabilities)
+    return tuple(
+        Sentence(start, end, confidence)
+        for (start, end), confidence in zip(spans, sure, strict=True)
+    )
+
+
+def _evidence(
+    opened: OpenScan, text: str, sentences: tuple[Sentence, ...]
+) -> tuple[SentenceAttention, ...]:
+    # A report that was cancelled has its evidence too: the stop signal that ended it is not asked.
+    evidence = []
+    for sentence in sentences:
+        attention = opened.session.attend(text[sentence.start : sentence.end])
+        evidence.append(
+            SentenceAttention(
+                slice_scores=_floats(attention.scores),
+                slice_logits=_floats(attention.logits),
+                patch_shares=array_message(attention.patch_shares),
+            )
+        )
+    return tuple(evidence)
+
+
+def _floats(values: NDArray[np.floating[Any]]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
 
 
 def _point(values: Any) -> tuple[float, float, float]:

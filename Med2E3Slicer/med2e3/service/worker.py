@@ -92,10 +92,9 @@ class Worker:
                     request.id,
                 )
             self._stops[request.id] = threading.Event()
-        if isinstance(request.params, messages.OpenVolume):
-            path = Path(request.params.voxels)
-            if exchange.is_exchange_file(path):
-                self._exchange_folders.add(path.parent)
+        voxels = _voxels_file(request.params)
+        if voxels and exchange.is_exchange_file(voxels):
+            self._exchange_folders.add(voxels.parent)
         self._waiting.put(request)
 
     def _cancel(self, params: messages.Cancel) -> messages.Cancelling:
@@ -168,6 +167,9 @@ class Worker:
             "open_volume": self._open_volume,
             "generate": self._generate,
             "attend": self._attend,
+            "export_dicom": self._export_dicom,
+            "export_pdf": self._export_pdf,
+            "describe_machine": self._describe_machine,
             "close_volume": self._close_volume,
             "shutdown": self._shutdown,
         }
@@ -265,6 +267,7 @@ class Worker:
             params.kind,
             params.question,
             params.max_new_tokens,
+            history=params.history,
             on_token=on_token,
             stop=stop,
         )
@@ -275,6 +278,36 @@ class Worker:
         from med2e3.service import answering
 
         return answering.attend(self._opened(params.volume_id), params.text, stop=stop)
+
+    def _export_dicom(
+        self, params: messages.ExportDicom, request_id: int, stop: threading.Event
+    ) -> messages.Exported:
+        from med2e3.export.dicom import export_dicom
+
+        files = [Path(file) for file in params.series_files]
+        return export_dicom(params.report, files, Path(params.folder))
+
+    def _export_pdf(
+        self, params: messages.ExportPdf, request_id: int, stop: threading.Event
+    ) -> messages.Exported:
+        from med2e3.export.pdf import export_pdf
+        from med2e3.volume import prepare
+
+        # The model that wrote the report need not be there any more; its grid is in the report.
+        prepared = prepare(
+            _scan_of(params.volume),
+            plane=params.volume.plane,
+            window=params.volume.window,
+            size=_model_size(params.report),
+        )
+        return export_pdf(params.report, prepared, Path(params.file), params.title)
+
+    def _describe_machine(
+        self, params: messages.DescribeMachine, request_id: int, stop: threading.Event
+    ) -> messages.Machine:
+        from med2e3.service.machine import describe_machine
+
+        return describe_machine()
 
     def _close_volume(
         self, params: messages.CloseVolume, request_id: int, stop: threading.Event
@@ -338,6 +371,13 @@ def _lines(stream: BinaryIO) -> Iterator[bytes]:
             yield line
 
 
+def _voxels_file(params: Any) -> Path | None:
+    """The file that a request brings its voxels in."""
+    if isinstance(params, messages.ExportPdf):
+        params = params.volume
+    return Path(params.voxels) if isinstance(params, messages.OpenVolume) else None
+
+
 def _scan_of(params: messages.OpenVolume) -> Any:
     from med2e3.volume import Scan
 
@@ -352,6 +392,16 @@ def _scan_of(params: messages.OpenVolume) -> Any:
     if matrix.size != 16:
         raise InputError(f"ijk_to_ras must have 16 numbers, not {matrix.size}.")
     return Scan(voxels, matrix.reshape(4, 4), params.modality, ())
+
+
+def _model_size(report: messages.Report) -> tuple[int, int, int]:
+    """(slices, rows, columns) of the volume that a report's model saw."""
+    from med2e3.volume.geometry import PATCH_SIZE
+
+    if len(report.patch_shares.shape) != 3:
+        raise InputError("The report's attention is not complete; generate the report again.")
+    slices, rows, columns = report.patch_shares.shape
+    return slices, rows * PATCH_SIZE, columns * PATCH_SIZE
 
 
 def _fault(request: Request, error: Exception) -> str:

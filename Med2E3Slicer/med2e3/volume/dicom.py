@@ -115,6 +115,11 @@ def list_series(folder: Path) -> tuple[Series, ...]:
     return _described(_contents(folder))
 
 
+def series_files(folder: Path, series_uid: str | None = None) -> tuple[Path, ...]:
+    """The files of the series that :func:`read_dicom_folder` reads, in no order."""
+    return tuple(slice_.path for slice_ in _chosen(_contents(folder), folder, series_uid))
+
+
 def read_dicom_folder(
     folder: Path,
     series_uid: str | None = None,

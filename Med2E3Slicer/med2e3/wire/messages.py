@@ -1,8 +1,9 @@
-"""The messages of protocol version 1, as dataclasses.
+"""The messages of protocol version 2, as dataclasses.
 
 Every request has a class for its parameters and one for its result; ``METHODS`` joins them to the
 method's name. Positions are millimetres in RAS or voxel indices in the scan's IJK; matrices are
-16 numbers, row by row. Nothing here assumes a pipe: the same messages can travel over HTTP.
+16 numbers, row by row; times are ISO 8601 with a zone. Nothing here assumes a pipe: the same
+messages can travel over HTTP.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 DRAFT_MARK = "AI draft, not reviewed. Research use only, not a medical device."
 """Stands with every text and picture of the model until a person has reviewed it."""
@@ -104,13 +105,26 @@ class VolumeOpened:
 
 
 @dataclass(frozen=True)
+class Exchange:
+    """An earlier turn of the conversation: what was asked, and what the model answered."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
 class Generate:
-    """Write a report (``kind`` "report", no question needed) or answer a question ("answer")."""
+    """Write a report (``kind`` "report", no question needed) or answer a question ("answer").
+
+    ``history`` are the earlier turns that the model is to know, oldest first. The oldest ones are
+    left out where they do not fit into the model's length.
+    """
 
     volume_id: str
     kind: str = REPORT
     question: str = ""
     max_new_tokens: int | None = None
+    history: tuple[Exchange, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -137,17 +151,34 @@ class ModelName:
 
 
 @dataclass(frozen=True)
+class Sentence:
+    """A sentence of a text: the characters from ``start`` to before ``end``.
+
+    Both count Unicode code points, as Python's ``text[start:end]`` does. ``confidence`` is the mean
+    probability, 0 to 1, that the model gave to the tokens of the sentence as it wrote them: how
+    sure it was of its words, not how likely they are to be true.
+    """
+
+    start: int
+    end: int
+    confidence: float
+
+
+@dataclass(frozen=True)
 class Answer:
     """A report, an answer or an attention: the object that ``med2e3 … --json`` prints.
 
-    ``finish_reason`` is "stop" (the model ended its text), "length" or "cancelled"; an attention
-    has an empty text and ends with "stop". ``timings`` are seconds by stage.
+    ``token_probabilities`` has one entry for each of ``token_ids``, 0 to 1. ``finish_reason`` is
+    "stop" (the model ended its text), "length" or "cancelled"; an attention has an empty text and
+    ends with "stop". ``timings`` are seconds by stage. ``history_used`` counts the newest turns of
+    the history that the model was shown.
     """
 
     kind: str
     question: str
     text: str
     token_ids: tuple[int, ...]
+    token_probabilities: tuple[float, ...]
     finish_reason: str
     slice_scores: tuple[float, ...]
     slices: tuple[ScoredSlice, ...]
@@ -156,6 +187,8 @@ class Answer:
     timings: dict[str, float]
     model: ModelName
     warnings: tuple[str, ...] = ()
+    sentences: tuple[Sentence, ...] = ()
+    history_used: int = 0
 
 
 @dataclass(frozen=True)
@@ -167,16 +200,114 @@ class Array:
 
 
 @dataclass(frozen=True)
+class SentenceAttention:
+    """The slices scored for one sentence of a report, in the fields of :class:`Answered`."""
+
+    slice_scores: tuple[float, ...]
+    slice_logits: tuple[float, ...]
+    patch_shares: Array
+
+
+@dataclass(frozen=True)
 class Answered:
     """An answer with the numbers behind its heatmaps, on the grid that ``VolumeOpened`` describes.
 
     ``patch_shares`` holds each patch's exact share of its slice's logit; the shares of a slice add
     up to its entry in ``slice_logits``, and the softmax over the logits are the scores.
+    ``sentence_attention`` has one entry for each of a report's sentences; other kinds have none.
     """
 
     answer: Answer
     slice_logits: tuple[float, ...]
     patch_shares: Array
+    sentence_attention: tuple[SentenceAttention, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report as it stands with its reader, to be exported.
+
+    ``text`` is what the document will say, ``is_edited`` whether a person changed the model's
+    words. It is a draft until ``reviewer`` and ``reviewed_at`` are both there. ``written_at`` is
+    when the model wrote it. ``slice_scores`` and ``patch_shares`` are those of its answer, or of
+    the attention that the exported pictures are to show, on the grid that ``heatmap_to_ras`` maps
+    from (column, row, slice, 1) to millimetres of the scan itself: without transforms that the
+    scan was put under since it was loaded.
+    """
+
+    text: str
+    written_at: str
+    model: ModelName
+    plane: str
+    window: str
+    slice_scores: tuple[float, ...]
+    patch_shares: Array
+    heatmap_to_ras: tuple[float, ...]
+    is_edited: bool = False
+    reviewer: str = ""
+    reviewed_at: str = ""
+
+
+@dataclass(frozen=True)
+class ExportDicom:
+    """Write a report as DICOM objects: narrative, key objects and heatmap.
+
+    ``series_files`` are the paths of the DICOM files that the scan was loaded from, in any order.
+    Three files appear in ``folder``, which is made if need be, or none.
+    """
+
+    report: Report
+    series_files: tuple[str, ...]
+    folder: str
+
+
+@dataclass(frozen=True)
+class ExportPdf:
+    """Write a report as a PDF with pictures of its best slices.
+
+    ``volume`` is what ``open_volume`` was sent, or would be: the pictures are made from its voxels,
+    and no model has to be loaded. ``title`` stands above the text, as the scan's name would.
+    """
+
+    report: Report
+    volume: OpenVolume
+    file: str
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The files that were written."""
+
+    files: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DescribeMachine:
+    """Ask what the engine runs on. Nothing is loaded, and no network is asked."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a model can run: ``kind`` is "cpu" or "cuda", memory is in bytes."""
+
+    name: str
+    kind: str
+    memory_total: int
+    memory_free: int
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the engine runs on. A package that is not installed has the version null."""
+
+    python: str
+    interpreter: str
+    system: str
+    cpu_count: int
+    devices: tuple[Device, ...]
+    packages: dict[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -234,6 +365,9 @@ METHODS: dict[str, tuple[type[Any], type[Any]]] = {
     "open_volume": (OpenVolume, VolumeOpened),
     "generate": (Generate, Answered),
     "attend": (Attend, Answered),
+    "export_dicom": (ExportDicom, Exported),
+    "export_pdf": (ExportPdf, Exported),
+    "describe_machine": (DescribeMachine, Machine),
     "close_volume": (CloseVolume, Done),
     "cancel": (Cancel, Cancelling),
     "shutdown": (Shutdown, Done),
