@@ -71,7 +71,8 @@ def parsed():
 
 
 def makePhantom(folder):
-    command = [sys.executable, "-m", "med2e3", "phantom", "--seed", "1", "--out", str(folder)]
+    command = [sys.executable, "-m", "med2e3", "phantom", "--region", "chest", "--seed", "3"]
+    command += ["--out", str(folder)]
     subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(MODULE_FOLDER)})
     return folder / "phantom.nrrd"
 
@@ -105,7 +106,7 @@ def demonstrate(volume, folder):
 
     answers = []
     for question in QUESTIONS:
-        workbench.questions.question.setText(question)
+        workbench.questions.question.setPlainText(question)
         workbench.questions.askButton.click()
         wait(controller, workbench)
         answers.append(f"{question}\n{textOf(controller.shownTurn)}")
@@ -153,4 +154,5 @@ def textOf(turn):
     return f"{turn.text}\n\nLooked at most: slices {slices}\nAI draft, not reviewed.\n"
 
 
-main()
+if __name__ == "__main__":
+    main()

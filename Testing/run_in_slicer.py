@@ -101,7 +101,8 @@ def phantom(folder):
         **slicer.util.startupEnvironment(),
         "PYTHONPATH": str(TESTING.parent / MODULE_NAME),
     }
-    command = [os.environ["MED2E3_PYTHON"], "-m", "med2e3", "phantom", "--seed", "1"]
+    command = [os.environ["MED2E3_PYTHON"], "-m", "med2e3", "phantom", "--region", "chest"]
+    command += ["--seed", "3"]
     subprocess.run([*command, "--out", str(folder)], env=environment, check=True)
     return folder / "phantom.nrrd"
 

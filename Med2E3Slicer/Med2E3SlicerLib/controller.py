@@ -3,30 +3,26 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
-import slicer
+import qt
 import vtk
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from med2e3.wire import jsonrpc, messages
 
-from .engine import EngineClient, EngineNotFoundError, VoxelWriter, findWorkerCommand
+from .engine import EngineClient, EngineNotFoundError, findWorkerCommand
 from .engine.client import ENGINE_ENDED
+from .exporting import reportMessage, seriesFiles
 from .preferences import Preferences
-from .scene.heatmap import findHeatmap, placeHeatmap, setThreshold, showInHeatmap
-from .scene.layers import hideHeatmap, showHeatmap
-from .scene.turns import storeTurn, turnsOf
-from .scene.views import jumpTo
-from .scene.volumes import (
-    VolumeError,
-    checkVolume,
-    ijkToWorld,
-    modalityOf,
-    stateOf,
-    voxelsOf,
-)
+from .scans import Scans
+from .scene.turns import isTurnNode, storeReview, storeTurn, turnsOf
+from .scene.volumes import VolumeError, checkVolume
 from .signal import Signal
-from .turn import ANSWER, REPORT, turnOf
+from .turn import ANSWER, REPORT, Request, historyOf, now, turnOf
+from .viewing import AttentionView
+
+_REST = 300
+"""Milliseconds without an edit of a scan before what was said about it is looked at again."""
 
 
 class State(Enum):
@@ -38,52 +34,34 @@ class State(Enum):
     SENDING = "sending"
     ENCODING = "encoding"
     WRITING = "writing"
+    EXPORTING = "exporting"
     CANCELLING = "cancelling"
     FAILED = "failed"
 
 
-@dataclass(frozen=True)
-class HeatmapDisplay:
-    """How heatmaps are shown. ``opacity`` and ``threshold`` go from 0 to 1; ``inPlane`` tells the
-    places within the slices apart; ``alignViews`` lets views turn to the scan as they jump."""
-
-    isVisible: bool = True
-    inPlane: bool = True
-    opacity: float = 0.45
-    threshold: float = 0.3
-    alignViews: bool = False
-
-
 @dataclass(eq=False)
 class _Run:
-    """A request on its way. Volumes are held by id: they can go at any time."""
+    """A request on its way, or an export, which has none. Volumes are held by id: they can go at
+    any time."""
 
     volumeId: str
-    kind: str
-    question: str
+    request: Request | None
     plane: str
     window: str
-    maxNewTokens: int | None
+    maxNewTokens: int | None = None
     requestId: int | None = None
     hasReopened: bool = False
     pieces: list = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _OpenScan:
-    """A scan that the worker has encoded, and what it was encoded from."""
-
-    source: tuple
-    opened: messages.VolumeOpened
 
 
 class Controller(VTKObservationMixin):
     """One request at a time about the volumes of a scene.
 
     Signals: ``stateChanged(State)``; ``progressChanged(State, done, total)``, ``total`` 0 where
-    nobody knows; ``turnStarted(kind, question)``, then ``textArrived(piece)`` and in the end
-    ``turnEnded(turn)``, None if nothing came of it; ``failed(sentence)``;
-    ``modelLoaded(ModelLoaded)``; ``turnShown(turn)``, None if none is shown.
+    nobody knows; ``turnStarted(Request)``, then ``textArrived(piece)`` and in the end
+    ``turnEnded(turn)``, None if nothing came of it; ``exported(Exported)``; ``failed(sentence)``;
+    ``modelLoaded(ModelLoaded)``; ``turnsChanged()`` where turns went, or became about another scan,
+    without a request. ``view`` (:class:`AttentionView`) is what the reader sees of them.
     """
 
     def __init__(self, scene, client=None, preferences=None):
@@ -93,24 +71,31 @@ class Controller(VTKObservationMixin):
         self.turnStarted = Signal()
         self.textArrived = Signal()
         self.turnEnded = Signal()
+        self.exported = Signal()
         self.failed = Signal()
         self.modelLoaded = Signal()
-        self.turnShown = Signal()
+        self.turnsChanged = Signal()
 
         self.preferences = preferences or Preferences()
+        self.view = AttentionView(scene)
         self._scene = scene
         self._client = client or EngineClient()
         self._client.ended.connect(self._onEngineEnded)
+        self._scans = Scans(self._client)
+        self._scans.progress.connect(
+            lambda done, total: self.progressChanged.emit(State.SENDING, done, total)
+        )
+        self._scans.failed.connect(self._onWritingFailed)
         self._state = State.IDLE
         self._run = None
-        self._writer = None
         self._model = None
         self._modelChoice = None
-        self._openScans = {}
-        self._heatmapDisplay = HeatmapDisplay()
-        self._shownTurn = None
-        self._shownVolumeId = ""
 
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_REST)
+        self._timer.connect("timeout()", self.turnsChanged.emit)
+        self.view.volumeChanged.connect(self._timer.start)
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneCloses)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._onNodeIsRemoved)
 
@@ -136,28 +121,77 @@ class Controller(VTKObservationMixin):
 
     @property
     def shownTurn(self):
-        return self._shownTurn
+        return self.view.turn
 
     def turnsOf(self, volumeNode):
         """The turns about a volume that the scene holds."""
         return turnsOf(self._scene, volumeNode) if volumeNode else []
 
     def unfinishedTurn(self, volumeNode):
-        """(kind, question, text so far) of the request that goes on about a volume, or None."""
+        """(Request, text so far) of what goes on about a volume, or None."""
         run = self._run
-        if run is None or volumeNode is None or volumeNode.GetID() != run.volumeId:
-            return None
-        return run.kind, run.question, "".join(run.pieces)
+        isAbout = run and volumeNode and volumeNode.GetID() == run.volumeId
+        return (run.request, "".join(run.pieces)) if isAbout and run.request else None
 
     # -- what can be done ------------------------------------------------------------------------
 
     def generateReport(self, volumeNode, plane="axial", window="auto", maxNewTokens=None):
         """Write a report about a volume. Does nothing while another request goes on."""
-        self._begin(volumeNode, REPORT, "", plane, window, maxNewTokens)
+        self.begin(volumeNode, Request(REPORT), plane, window, maxNewTokens)
 
     def ask(self, volumeNode, question, plane="axial", window="auto", maxNewTokens=None):
         """Answer a question about a volume. Does nothing while another request goes on."""
-        self._begin(volumeNode, ANSWER, question.strip(), plane, window, maxNewTokens)
+        self.begin(volumeNode, Request(ANSWER, question), plane, window, maxNewTokens)
+
+    def begin(self, volumeNode, request, plane="axial", window="auto", maxNewTokens=None):
+        """Do what a :class:`Request` asks. Does nothing while another one goes on."""
+        if self._run:
+            return
+        if request.kind == ANSWER and not request.question.strip():
+            self._fail(_("Write what you want to know about the scan, then ask."))
+            return
+        command = self._workerFor(volumeNode)
+        if command is None:
+            return
+        run = self._run = _Run(volumeNode.GetID(), request, plane, window, maxNewTokens)
+        self.turnStarted.emit(request)
+        if run is self._run:
+            isNew = self._startWorker(command)
+            self._loadModel(run, State.STARTING if isNew else State.LOADING)
+
+    def exportPdf(self, volumeNode, turn, file):
+        """Let the worker write a report as a PDF. Does nothing while a request goes on."""
+        command = self._workerFor(volumeNode) if not self._run else None
+        if command:
+            self._run = _Run(volumeNode.GetID(), None, turn.plane, turn.window)
+            self._startWorker(command)
+            self._sendForPdf(self._run, turn, file)
+
+    def exportDicom(self, volumeNode, turn, folder):
+        """Let the worker write a report as DICOM files. Does nothing while a request goes on."""
+        command = self._workerFor(volumeNode) if not self._run else None
+        if command is None:
+            return
+        try:
+            files = seriesFiles(volumeNode)
+        except VolumeError as error:
+            self._fail(str(error))
+            return
+        run = self._run = _Run(volumeNode.GetID(), None, turn.plane, turn.window)
+        self._startWorker(command)
+        report = reportMessage(turn, volumeNode)
+        self._export(run, "export_dicom", messages.ExportDicom(report, files, folder))
+
+    def keepEdit(self, turn, text):
+        """Keep what a reader makes of a report. Another text is no longer the one that somebody
+        reviewed. Returns the turn as it is now, None if it is no longer in the scene."""
+        if text == turn.presentText:
+            return turn
+        return self._keepReview(turn, None if text == turn.text else text, "", "")
+
+    def review(self, turn, reviewer):
+        """Keep that somebody has reviewed a report. Returns the turn as it is now, or None."""
+        return self._keepReview(turn, turn.editedText, reviewer, now())
 
     def cancel(self):
         """Stop the request; a second time, end the worker that has not stopped yet."""
@@ -171,68 +205,42 @@ class Controller(VTKObservationMixin):
             self._client.cancel(self._run.requestId)
             self._setState(State.CANCELLING)
 
-    def setHeatmapDisplay(self, display):
-        if display != self._heatmapDisplay:
-            self._heatmapDisplay = display
-            self._updateHeatmap()
-
     def showTurn(self, volumeNode, turn):
         """Show where the model looked in a turn about a volume; None shows nothing."""
-        volumeId = volumeNode.GetID() if volumeNode else ""
-        if volumeId != self._shownVolumeId:
-            self._watchShownVolume(volumeNode)
-        self._shownVolumeId = volumeId
-        self._shownTurn = turn
-        self._updateHeatmap()
-        self.turnShown.emit(turn)
+        self.view.show(volumeNode, turn)
 
-    def jumpToSlice(self, number):
-        """Let the slice views go to a slice of the model, in the turn that is shown.
-
-        Returns the place in RAS mm: the centre of the slice or, where the heatmap tells places
-        within the slice apart, the one that speaks most for the slice.
-        """
-        volumeNode = self._scene.GetNodeByID(self._shownVolumeId)
-        turn = self._shownTurn
-        if volumeNode is None or turn is None:
-            return None
-        if self._heatmapDisplay.inPlane:
-            place = turn.strongestPlace(number)
-        else:
-            place = turn.slices[number].ijk
-        return jumpTo(self._scene, volumeNode, place, self._heatmapDisplay.alignViews)
+    def showSentence(self, volumeNode, turn, number):
+        """Show where the model looked for one sentence of a turn."""
+        self.view.show(volumeNode, turn, number)
 
     def close(self):
         """End the worker and leave nothing behind but what is in the scene."""
         self.removeObservers()
+        self._timer.stop()
+        self.view.close()
         self._client.stop()
         self._forgetEngine()
-        self._removeVoxels()
+        self._scans.removeVoxels()
         self._run = None
         self._setState(State.IDLE)
 
     # -- the story of a request ------------------------------------------------------------------
 
-    def _begin(self, volumeNode, kind, question, plane, window, maxNewTokens):
-        if self._run:
-            return
+    def _workerFor(self, volumeNode):
+        """The command that starts a worker for a volume; None, and a sentence, if there is none."""
         try:
             checkVolume(volumeNode)
-            command = findWorkerCommand(self.preferences.python)
+            return findWorkerCommand(self.preferences.python)
         except (VolumeError, EngineNotFoundError) as error:
             self._fail(str(error))
-            return
-        if kind == ANSWER and not question:
-            self._fail(_("Write what you want to know about the scan, then ask."))
-            return
-        run = self._run = _Run(volumeNode.GetID(), kind, question, plane, window, maxNewTokens)
-        self.turnStarted.emit(kind, question)
-        if run is not self._run:
-            return
+            return None
+
+    def _startWorker(self, command):
+        """Whether the worker had to be started."""
         isNew = self._client.start(command)
         if isNew:
             self._forgetEngine()
-        self._loadModel(run, State.STARTING if isNew else State.LOADING)
+        return isNew
 
     # Each phase is told after its request was sent: whoever hears of it may cancel at once.
 
@@ -243,7 +251,7 @@ class Controller(VTKObservationMixin):
             return
         # The worker gives up its model and its scans before it loads another model.
         self._model = None
-        self._openScans.clear()
+        self._scans.forget()
 
         def onLoaded(model):
             self._model = model
@@ -273,73 +281,64 @@ class Controller(VTKObservationMixin):
         except VolumeError as error:
             self._fail(str(error))
             return
-        modality = modalityOf(volumeNode)
-        source = (stateOf(volumeNode), modality, run.plane, run.window)
-        known = self._openScans.get(run.volumeId)
-        if known and known.source == source:
-            self._generate(run, known.opened)
+        known = self._scans.find(volumeNode, run.plane, run.window)
+        if known:
+            self._generate(run, known)
             return
-        self._closeScan(run.volumeId)
-        matrix = tuple(float(value) for value in ijkToWorld(volumeNode).ravel())
-
-        def onWritten(path):
-            if stateOf(volumeNode) != source[0]:
-                # Edited or moved while it was being written: what is in the file was never there.
-                self._removeVoxels()
-                self._sendVoxels(run)
-                return
-            self._openVolume(run, source, str(path), matrix)
-
-        writer = self._writer = VoxelWriter(voxelsOf(volumeNode))
-        writer.progress.connect(
-            lambda done, total: self.progressChanged.emit(State.SENDING, done, total)
+        self._scans.close(run.volumeId)
+        self._scans.write(
+            volumeNode,
+            run.plane,
+            run.window,
+            lambda message, source: self._openVolume(run, message, source),
+            lambda: self._sendVoxels(run),
         )
-        writer.finished.connect(onWritten)
-        writer.failed.connect(self._onWritingFailed)
         self._setState(State.SENDING)
-        if writer is self._writer:
-            writer.start()
+        self._scans.startWriting()
 
-    def _openVolume(self, run, source, path, matrix):
+    def _openVolume(self, run, message, source):
         def onOpened(opened):
-            self._removeVoxels()
+            self._scans.removeVoxels()
             if run is not self._run:
-                self._client.request(
-                    "close_volume", messages.CloseVolume(opened.volume_id), _ignore, _ignore
-                )
+                self._scans.discard(opened)
                 return
-            self._openScans[run.volumeId] = _OpenScan(source, opened)
+            volumeNode = self._scene.GetNodeByID(run.volumeId)
+            scan = self._scans.remember(volumeNode, source, opened)
             if self._goesOn(run):
-                self._generate(run, opened)
+                self._generate(run, scan)
 
-        _state, modality, plane, window = source
         run.requestId = self._client.request(
             "open_volume",
-            messages.OpenVolume(path, matrix, modality, plane, window),
+            message,
             onOpened,
             lambda error: self._onRefused(run, error),
             lambda stage, done, total: self._onProgress(run, State.ENCODING, done, total),
         )
         self._setState(State.ENCODING)
 
-    def _generate(self, run, opened):
+    def _generate(self, run, scan):
+        request, opened = run.request, scan.opened
+        history = historyOf(self.turnsOf(self._scene.GetNodeByID(run.volumeId)), request)
+
         def onAnswered(answered):
             if run is self._run:
-                turn = turnOf(answered, opened, self._model)
+                turn = turnOf(answered, opened, self._model, scan.identity, len(history))
                 self._end(turn if turn.text or turn.finishReason == "stop" else None)
 
         def onRefused(error):
             if error.code == jsonrpc.NOT_READY and not run.hasReopened and run is self._run:
                 # The worker keeps a few scans only; it gave up this one for others.
                 run.hasReopened = True
-                self._openScans.pop(run.volumeId, None)
+                self._scans.forget(run.volumeId)
                 self._sendVoxels(run)
             else:
                 self._onRefused(run, error)
 
         run.requestId = self._client.request(
             "generate",
-            messages.Generate(opened.volume_id, run.kind, run.question, run.maxNewTokens),
+            messages.Generate(
+                opened.volume_id, request.kind, request.question.strip(), run.maxNewTokens, history
+            ),
             onAnswered,
             onRefused,
             onToken=lambda text: self._onToken(run, text),
@@ -358,19 +357,51 @@ class Controller(VTKObservationMixin):
             self._end(None)
         return run is self._run
 
+    # -- the story of an export ------------------------------------------------------------------
+
+    def _sendForPdf(self, run, turn, file):
+        volumeNode = self._scene.GetNodeByID(run.volumeId)
+        report = reportMessage(turn, volumeNode)
+
+        def onWritten(message, source):
+            params = messages.ExportPdf(report, message, file, volumeNode.GetName())
+            self._export(run, "export_pdf", params)
+
+        self._scans.write(
+            volumeNode,
+            run.plane,
+            run.window,
+            onWritten,
+            lambda: self._sendForPdf(run, turn, file),
+        )
+        self._setState(State.SENDING)
+        self._scans.startWriting()
+
+    def _export(self, run, method, params):
+        def onExported(exported):
+            if run is self._run:
+                self._end(None)
+                self.exported.emit(exported)
+
+        run.requestId = self._client.request(
+            method, params, onExported, lambda error: self._onRefused(run, error)
+        )
+        self._setState(State.EXPORTING)
+
     # -- how it ends -----------------------------------------------------------------------------
 
     def _end(self, turn):
         run, self._run = self._run, None
-        self._removeVoxels()
+        self._scans.removeVoxels()
         volumeNode = self._scene.GetNodeByID(run.volumeId)
         if turn and volumeNode:
-            storeTurn(self._scene, volumeNode, turn)
+            turn = storeTurn(self._scene, volumeNode, turn, run.request)
             # Someone who looks at another scan by now goes on looking at it.
-            if self._shownVolumeId in ("", run.volumeId):
+            if self.view.volumeId in ("", run.volumeId):
                 self.showTurn(volumeNode, turn)
         self._setState(State.IDLE)
-        self.turnEnded.emit(turn)
+        if run.request:
+            self.turnEnded.emit(turn)
 
     def _drop(self):
         """Give up the run because its volume is gone. What the worker still says is not heard."""
@@ -381,7 +412,7 @@ class Controller(VTKObservationMixin):
 
     def _fail(self, sentence):
         self._run = None
-        self._removeVoxels()
+        self._scans.removeVoxels()
         self._setState(State.FAILED)
         self.failed.emit(sentence)
 
@@ -415,19 +446,7 @@ class Controller(VTKObservationMixin):
 
     def _forgetEngine(self):
         self._model = None
-        self._openScans.clear()
-
-    def _closeScan(self, volumeId):
-        known = self._openScans.pop(volumeId, None)
-        if known:
-            self._client.request(
-                "close_volume", messages.CloseVolume(known.opened.volume_id), _ignore, _ignore
-            )
-
-    def _removeVoxels(self):
-        if self._writer:
-            self._writer.remove()
-            self._writer = None
+        self._scans.forget()
 
     def _setState(self, state):
         if state != self._state:
@@ -436,34 +455,15 @@ class Controller(VTKObservationMixin):
 
     # -- the scene -------------------------------------------------------------------------------
 
-    def _updateHeatmap(self):
-        volumeNode = self._scene.GetNodeByID(self._shownVolumeId)
-        display = self._heatmapDisplay
-        if volumeNode and self._shownTurn and display.isVisible:
-            heatmapNode = showInHeatmap(self._scene, volumeNode, self._shownTurn, display.inPlane)
-            setThreshold(heatmapNode, display.threshold)
-            showHeatmap(self._scene, volumeNode, heatmapNode, display.opacity)
-        else:
-            hideHeatmap(self._scene)
-
-    def _watchShownVolume(self, volumeNode):
-        former = self._scene.GetNodeByID(self._shownVolumeId)
-        moved = slicer.vtkMRMLTransformableNode.TransformModifiedEvent
-        for event in (moved, vtk.vtkCommand.ModifiedEvent):
-            if former and self.hasObserver(former, event, self._onShownVolumeMoved):
-                self.removeObserver(former, event, self._onShownVolumeMoved)
-            if volumeNode:
-                self.addObserver(volumeNode, event, self._onShownVolumeMoved)
-
-    def _onShownVolumeMoved(self, volumeNode, event):
-        heatmapNode = findHeatmap(self._scene, volumeNode)
-        if heatmapNode and self._shownTurn:
-            placeHeatmap(heatmapNode, volumeNode, self._shownTurn)
+    def _keepReview(self, turn, editedText, reviewer, reviewedAt):
+        turn = storeReview(self._scene, turn, editedText, reviewer, reviewedAt)
+        if turn:
+            self.view.renew(turn)
+        return turn
 
     def _onSceneCloses(self, scene, event):
         self._drop()
-        for volumeId in list(self._openScans):
-            self._closeScan(volumeId)
+        self._scans.closeAll()
         self.showTurn(None, None)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
@@ -471,10 +471,11 @@ class Controller(VTKObservationMixin):
         nodeId = node.GetID()
         if self._run and self._run.volumeId == nodeId:
             self._drop()
-        self._closeScan(nodeId)
-        if self._shownVolumeId == nodeId:
+        self._scans.close(nodeId)
+        if self.view.volumeId == nodeId:
             self.showTurn(None, None)
-
-
-def _ignore(reply):
-    """For requests whose answer changes nothing."""
+        elif isTurnNode(node) and not scene.IsBatchProcessing():
+            if self.shownTurn and self.shownTurn.nodeId == nodeId:
+                self.showTurn(scene.GetNodeByID(self.view.volumeId), None)
+            # It is still there at this moment.
+            self._timer.start()

@@ -8,7 +8,8 @@ _GROUP = "Med2E3Slicer/"
 
 class Preferences:
     """``python`` runs the engine, ``modelFolder`` holds the checkpoint (both paths, empty for
-    the default) and ``device`` is "auto", "cpu" or "cuda"."""
+    the default) and ``device`` is "auto", "cpu" or "cuda". ``isSetUp`` tells whether the user has
+    chosen a model, be it the default."""
 
     DEVICES = ("auto", "cpu", "cuda")
 
@@ -35,6 +36,14 @@ class Preferences:
     @device.setter
     def device(self, device):
         _write("device", device)
+
+    @property
+    def isSetUp(self):
+        return slicer.util.settingsValue(_GROUP + "isSetUp", False, converter=slicer.util.toBool)
+
+    @isSetUp.setter
+    def isSetUp(self, isSetUp):
+        qt.QSettings().setValue(_GROUP + "isSetUp", isSetUp)
 
 
 def _write(name, value):

@@ -9,6 +9,7 @@ import vtk
 from PySide6 import QtCore, QtWidgets
 from PySide6.QtCore import Property, Qt, Signal, Slot
 
+from .plotviews import qMRMLPlotWidget
 from .properties import readOnly
 from .qmrmlwidgets import qMRMLThreeDWidget
 from .sliceviews import qMRMLSliceWidget
@@ -100,7 +101,12 @@ class qSlicerLayoutManager(QtCore.QObject):
             return self._sliceWidgets[tag]
         key = f"{className} {tag}"
         if key not in self._otherWidgets:
-            made = qMRMLThreeDWidget() if className == "vtkMRMLViewNode" else QtWidgets.QWidget()
+            made: QtWidgets.QWidget = QtWidgets.QWidget()
+            if className == "vtkMRMLViewNode":
+                made = qMRMLThreeDWidget()
+            elif className == "vtkMRMLPlotViewNode":
+                made = qMRMLPlotWidget()
+                made.setMRMLPlotViewNode(self._scene.GetSingletonNode(tag, className))
             self._otherWidgets[key] = made
         return self._otherWidgets[key]
 
@@ -144,6 +150,10 @@ class qSlicerLayoutManager(QtCore.QObject):
     @Slot(int, result=QtWidgets.QWidget)
     def threeDWidget(self, index: int) -> QtWidgets.QWidget | None:
         return dict(enumerate(self._ofClass("vtkMRMLViewNode"))).get(index)
+
+    @Slot(int, result=QtWidgets.QWidget)
+    def plotWidget(self, index: int) -> QtWidgets.QWidget | None:
+        return dict(enumerate(self._ofClass("vtkMRMLPlotViewNode"))).get(index)
 
     @Slot(result=object)
     def viewWidgets(self) -> list[QtWidgets.QWidget]:

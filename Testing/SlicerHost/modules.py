@@ -227,6 +227,7 @@ def loadScripted(manager: qSlicerModuleManager, path: Path) -> qSlicerScriptedLo
 
 
 _LOGICS = {
+    # trame-slicer has the core's logic under this name; the module's own adds the legends.
     "Colors": "vtkSlicerColorLogic",
     "Markups": "vtkSlicerMarkupsLogic",
     "Plots": "vtkSlicerPlotsLogic",
@@ -242,6 +243,6 @@ def addLoadableModules(manager: qSlicerModuleManager, hosted: Any) -> None:
     """Slicer's own modules, for their logics; what trame-slicer has already made is taken."""
     for name, className in _LOGICS.items():
         logic = hosted.app_logic.GetModuleLogic(name)
-        if logic is None:
+        if logic is None or not logic.IsA(className):
             logic = hosted.register_module_logic(getattr(slicer, className)(), logic_name=name)
         manager.add(name, qSlicerLoadableModule(name, logic))

@@ -48,6 +48,15 @@ class qMRMLSliderWidget(ctkSliderWidget):
         return self._scene
 
 
+class qMRMLSortFilterProxyModel(QtCore.QSortFilterProxyModel):
+    """Which nodes a selector leaves out, by id; it is a list only, and sorts nothing."""
+
+    hiddenNodeIDs = stored("QStringList", [], "_tell")
+
+    def _tell(self) -> None:
+        """The selector that has the model puts its own refresh here."""
+
+
 class qMRMLNodeComboBox(QtWidgets.QWidget):
     """Choose a node of the scene. Follows the scene: nodes that come, go and change their name."""
 
@@ -86,6 +95,8 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self._scene: slicer.vtkMRMLScene | None = None
         self._observed: list[tuple[vtk.vtkObject, int]] = []
         self._attributes: list[tuple[str, str, object]] = []
+        self._proxyModel = qMRMLSortFilterProxyModel(self)
+        self._proxyModel._tell = self._refresh
         self._current = ""
         self._comboBox = QtWidgets.QComboBox()
         self._comboBox.setSizeAdjustPolicy(
@@ -140,6 +151,8 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
 
     def _isShown(self, node: slicer.vtkMRMLNode) -> bool:
         if node.GetHideFromEditors() and not self.showHidden:
+            return False
+        if node.GetID() in self._proxyModel.hiddenNodeIDs:
             return False
         for nodeType in self.nodeTypes:
             exact = node.GetClassName() == nodeType
@@ -204,6 +217,10 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     @Slot(int)
     def setCurrentNodeIndex(self, index: int) -> None:
         self._comboBox.setCurrentIndex(index + (1 if self.noneEnabled else 0))
+
+    @Slot(result=QtCore.QObject)
+    def sortFilterProxyModel(self) -> QtCore.QObject:
+        return self._proxyModel
 
     @Slot(result=int)
     def nodeCount(self) -> int:

@@ -7,7 +7,7 @@ import os
 import sys
 import types
 import unittest
-from typing import Any
+from typing import Any, ClassVar
 
 import ctk
 import qt
@@ -156,6 +156,56 @@ class ScriptedLoadableModuleTest(unittest.TestCase):
             self.setUp()
             getattr(self, name)()
             self.tearDown()
+
+
+class SampleDataSource:
+    """What the Sample Data module shows as one picture to click."""
+
+    def __init__(self, **fields: Any):
+        self.__dict__.update(fields)
+
+
+class SampleDataLogic:
+    """The registry of the Sample Data module, which is a scripted module of Slicer itself."""
+
+    _sources: ClassVar[dict[str, list[SampleDataSource]]] = {}
+
+    @staticmethod
+    def registerCustomSampleDataSource(
+        category: str = "Custom",
+        sampleName: str | None = None,
+        uris: Any = None,
+        fileNames: Any = None,
+        nodeNames: Any = None,
+        customDownloader: Any = None,
+        thumbnailFileName: str | None = None,
+        loadFileTypes: Any = None,
+        loadFiles: Any = None,
+        loadFileProperties: Any = None,
+        checksums: Any = None,
+    ) -> None:
+        if not len(uris) == len(fileNames) == len(nodeNames):
+            raise ValueError("All fields of sample data source must have the same length")
+        source = SampleDataSource(
+            sampleName=sampleName,
+            uris=uris,
+            fileNames=fileNames,
+            nodeNames=nodeNames,
+            customDownloader=customDownloader,
+            thumbnailFileName=thumbnailFileName,
+        )
+        SampleDataLogic._sources.setdefault(category, []).append(source)
+
+    @staticmethod
+    def sampleDataSourcesByCategory(category: str | None = None) -> Any:
+        sources = SampleDataLogic._sources
+        return sources if category is None else sources.get(category, [])
+
+
+def makeSampleDataModule() -> types.ModuleType:
+    module = types.ModuleType("SampleData")
+    module.SampleDataLogic = SampleDataLogic
+    return module
 
 
 def _resourcePath(modulePath: str, filename: str) -> str:

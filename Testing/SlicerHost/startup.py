@@ -66,6 +66,7 @@ def doubles() -> dict[str, type]:
     from . import application, fileio, layout, mainwindow, modules, qmrmlwidgets, sliceviews
 
     found: dict[str, type] = {}
+    # The plot views are found in layout, which makes them.
     for source in (application, fileio, layout, mainwindow, modules, qmrmlwidgets, sliceviews):
         for name, value in vars(source).items():
             if isinstance(value, type) and name.startswith(("qMRML", "qSlicer")):
@@ -81,6 +82,7 @@ def _addWidgets() -> None:
 def _addSubmodules() -> None:
     from . import parameternode, scripted, translation
 
+    sys.modules["SampleData"] = scripted.makeSampleDataModule()
     for made in (
         translation.makeTranslationModule(),
         scripted.makeScriptedModule(),

@@ -393,6 +393,10 @@ def _ofQt(owner: str, name: str) -> catalogue.Member | None:
 
 def _isNewer(owner: str, name: str) -> bool:
     """True where the catalogue lists the class and its bases in full, and not this name."""
+    bases = qtmodule.find(owner).__mro__
+    definer = next((base.__name__ for base in bases if name in vars(base)), owner)
+    if definer not in catalogue.qtClasses():
+        return False  # of a base that is not listed, such as QTextCharFormat's QTextFormat
     return all(base.get("methods") for base in catalogue.chain(owner)) and name not in dir(
         QtCore.QObject
     )

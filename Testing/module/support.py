@@ -20,7 +20,7 @@ import slicer.util
 MODULE_NAME = "Med2E3Slicer"
 SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"
 
-SETTINGS = ("python", "modelFolder", "device")
+SETTINGS = ("python", "modelFolder", "device", "isSetUp")
 
 SECONDS = 120
 """How long a report of the embedded model may take on a busy machine."""
@@ -81,7 +81,7 @@ class ModuleTestCase(unittest.TestCase):
         self.waitUntilDone()
 
     def pressAsk(self, question):
-        self.questions.question.setText(question)
+        self.questions.question.setPlainText(question)
         self.assertTrue(self.questions.askButton.enabled)
         self.questions.askButton.click()
 
@@ -112,9 +112,8 @@ class ModuleTestCase(unittest.TestCase):
         return [ranking.item(row).text() for row in range(ranking.count)]
 
     def conversation(self):
-        """The rows of the conversation: question, answer, question, answer…"""
-        rows = self.questions.conversation
-        return [rows.item(row).text() for row in range(rows.count)]
+        """What the conversation shows: question, answer, question, answer…"""
+        return [text for texts in self.questions.conversation.texts() for text in texts]
 
     def heatmapNode(self):
         """The heatmap in the scene; fails if there is not exactly one."""
@@ -155,6 +154,12 @@ def addScan(ijkToRas=None, shape=(24, 40, 36), name="Scan", seed=0):
     )
     volumeNode.CreateDefaultDisplayNodes()
     return volumeNode
+
+
+def sendMouse(view, kind, x, y, button=qt.Qt.NoButton):
+    """An event of the mouse at a place of a text or another scrolling widget, as Qt delivers it."""
+    event = qt.QMouseEvent(kind, qt.QPointF(x, y), button, button, qt.Qt.NoModifier)
+    qt.QApplication.sendEvent(view.viewport(), event)
 
 
 def compositeNodes():

@@ -98,7 +98,7 @@ class CancelTest(ModuleTestCase):
         self.stopAtTheFirstWords(lambda: self.pressAsk("Is there a nodule?"))
         self.assertIn("stopped before its end", self.conversation()[1])
         self.ask("Is there a nodule?")
-        self.assertEqual(self.questions.conversation.count, 4)
+        self.assertEqual(len(self.conversation()), 4)
 
     def test_a_second_stop_ends_a_worker_that_does_not_hear(self):
         self.generateReport(addScan())

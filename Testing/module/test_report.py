@@ -15,7 +15,10 @@ class ReportTest(ModuleTestCase):
         seen = []
         self.controller.textArrived.connect(lambda piece: seen.append(self.report.text.plainText))
         self.select(addScan())
+        self.workbench.showSetup()
         self.pressGenerate()
+        # Who generates is content with the model that is set.
+        self.assertTrue(self.workbench.setup.widget.isHidden())
         self.assertFalse(self.workbench.reportButton.enabled)
         self.assertTrue(self.workbench.stopButton.enabled)
         self.waitUntilDone()
@@ -36,7 +39,7 @@ class ReportTest(ModuleTestCase):
         texts = self.rankedTexts()
         self.assertEqual(len(texts), 32)
         best = max(self.turn.slices, key=lambda slice_: slice_.score)
-        self.assertEqual(texts[0], f"slice {best.index:.1f}   score {best.score:.3f}")
+        self.assertEqual(texts[0], f"slice {best.index:.1f}\n{best.score:.3f}")
         shown = [float(text.split()[-1]) for text in texts]
         self.assertEqual(shown, sorted(shown, reverse=True))
         self.assertEqual(
@@ -72,7 +75,7 @@ class ReportTest(ModuleTestCase):
 
     def test_a_second_click_changes_nothing(self):
         started = []
-        self.controller.turnStarted.connect(lambda kind, question: started.append(kind))
+        self.controller.turnStarted.connect(lambda request: started.append(request.kind))
         volumeNode = addScan()
         self.select(volumeNode)
         self.pressGenerate()

@@ -1,10 +1,13 @@
-"""Browsing by attention: the ranked list, the curve, and the heatmap over the reader's layers."""
+"""Browsing by attention: the ranked slices, the curve, the keys, and what is said about them."""
 
+import numpy as np
 import qt
+import slicer
 import slicer.util
 import vtk
 
-from module.support import ModuleTestCase, addScan, compositeNodes, distanceFromView, sliceNodes
+from Med2E3SlicerLib.attention import Attention, ScoredSlice
+from module.support import ModuleTestCase, addScan, distanceFromView, sliceNodes
 
 
 class SlicesTest(ModuleTestCase):
@@ -25,6 +28,7 @@ class SlicesTest(ModuleTestCase):
         for row in (0, 5, 31):
             self.slices.ranking.setCurrentRow(row)
             self.assertViewsShow(self.turn.rankedSlices[row].number)
+            self.assertIn(str(row + 1), self.slices.position.text)
 
     def test_a_click_on_the_current_slice_leads_back(self):
         ranking = self.slices.ranking
@@ -44,12 +48,34 @@ class SlicesTest(ModuleTestCase):
         self.slices.ranking.setCurrentRow(31)
         self.assertFalse(self.slices.nextButton.enabled)
 
+    def test_keys_follow_the_ranks_and_the_buttons_name_them(self):
+        for button, shortcut in (
+            (self.slices.nextButton, self.slices.nextShortcut),
+            (self.slices.previousButton, self.slices.previousShortcut),
+        ):
+            self.assertIn(shortcut.key.toString(), button.toolTip)
+        self.slices.nextShortcut.activated.emit()
+        self.slices.nextShortcut.activated.emit()
+        self.assertViewsShow(self.turn.rankedSlices[1].number)
+        self.slices.previousShortcut.activated.emit()
+        self.assertViewsShow(self.turn.rankedSlices[0].number)
+
     def test_a_click_on_the_curve_leads_there(self):
         curve = self.slices.curve
         for number in (3, 20):
             self.click(curve, curve.center(number), curve.height // 2)
             self.assertViewsShow(number)
             self.assertEqual(self.turn.rankedSlices[self.slices.ranking.currentRow].number, number)
+
+    def test_the_curve_grows_to_the_right_as_the_scan_does(self):
+        for name, sign in (("Up", 1), ("Down", -1)):
+            volumeNode = addScan(np.diag([-2.0, -2.0, 3.0 * sign, 1.0]), name=name)
+            self.generateReport(volumeNode)
+            first, last = self.turn.slices[0], self.turn.slices[-1]
+            curve = self.slices.curve
+            self.assertEqual(
+                first.index < last.index, curve.center(first.number) < curve.center(last.number)
+            )
 
     def click(self, widget, x, y):
         """A press of the mouse at a place of a widget, as Qt delivers it."""
@@ -58,60 +84,116 @@ class SlicesTest(ModuleTestCase):
         event = qt.QMouseEvent(qt.QEvent.MouseButtonPress, place, left, left, qt.Qt.NoModifier)
         qt.QApplication.sendEvent(widget, event)
 
-    def test_the_heatmap_lies_over_its_scan(self):
-        heatmapId = self.heatmapNode().GetID()
-        self.slices.heatmapOpacity.value = 0.35
-        for compositeNode in compositeNodes():
-            self.assertEqual(compositeNode.GetBackgroundVolumeID(), self.volumeNode.GetID())
-            self.assertEqual(compositeNode.GetForegroundVolumeID(), heatmapId)
-            self.assertAlmostEqual(compositeNode.GetForegroundOpacity(), 0.35)
+    def test_every_slice_has_its_picture_and_its_score(self):
+        ranking = self.slices.ranking
+        self.waitFor(lambda: not ranking.item(31).icon().isNull(), seconds=20)
+        for row, slice_ in enumerate(self.turn.rankedSlices):
+            self.assertFalse(ranking.item(row).icon().isNull())
+            self.assertIn(f"{slice_.score:.3f}", ranking.item(row).text())
 
-    def test_the_heatmaps_colours_threshold_and_window(self):
-        displayNode = self.heatmapNode().GetDisplayNode()
-        self.assertEqual(displayNode.GetColorNode().GetName(), "Med2E3 heatmap")
-        self.assertTrue(displayNode.GetApplyThreshold())
-        self.slices.heatmapThreshold.value = 0.5
-        low, high = displayNode.GetWindowLevelMin(), displayNode.GetWindowLevelMax()
-        self.assertAlmostEqual(displayNode.GetLowerThreshold(), (low + high) / 2, places=4)
-
-    def test_hidden_it_leaves_the_layers_that_the_reader_had(self):
+    def test_a_picture_shows_its_slice_in_the_window_of_the_scan(self):
         self.slices.heatmapVisible.checked = False
-        other = addScan(name="Other", seed=3)
-        had = {}
-        for number, compositeNode in enumerate(compositeNodes()):
-            # Each view something else, the last one no foreground at all.
-            compositeNode.SetBackgroundVolumeID(self.volumeNode.GetID() if number else None)
-            compositeNode.SetForegroundVolumeID(other.GetID() if number != 2 else None)
-            compositeNode.SetForegroundOpacity(0.1 + 0.2 * number)
-            had[compositeNode.GetID()] = layersOf(compositeNode)
+        displayNode = self.volumeNode.GetDisplayNode()
+        displayNode.AutoWindowLevelOff()
+        displayNode.SetWindowLevelMinMax(-1000, 200)
+        voxels = slicer.util.arrayFromVolume(self.volumeNode).astype(float)
+        draw = self.controller.view.thumbnailMaker(36)
+        for number in (0, 15, 31):
+            picture = draw(number)
+            self.assertEqual(picture.dtype, np.uint8)
+            self.assertEqual(max(picture.shape[:2]), 36)
+            shown = picture.astype(float).mean()
+            k = round(self.turn.slices[number].ijk[2])
+            expected = (np.clip(voxels[k], -1000, 200) + 1000).mean() / 1200 * 255
+            self.assertLess(abs(shown - expected), 8)
+        displayNode.SetWindowLevelMinMax(3000, 4000)
+        self.assertEqual(self.controller.view.thumbnailMaker(36)(15).max(), 0)
+
+    def test_a_picture_has_the_heatmap_over_it(self):
+        self.slices.heatmapVisible.checked = False
+        number = self.turn.rankedSlices[0].number
+        bare = self.controller.view.thumbnailMaker(36)(number)
+        self.assertTrue((bare[..., 0] == bare[..., 2]).all())
         self.slices.heatmapVisible.checked = True
-        self.slices.heatmapOpacity.value = 0.7
-        for compositeNode in compositeNodes():
-            self.assertEqual(compositeNode.GetForegroundVolumeID(), self.heatmapNode().GetID())
-        self.slices.heatmapVisible.checked = False
-        self.assertEqual({node.GetID(): layersOf(node) for node in compositeNodes()}, had)
+        covered = self.controller.view.thumbnailMaker(36)(number)
+        self.assertTrue((covered[..., 0] != covered[..., 2]).any())
 
-    def test_a_foreground_that_the_reader_chose_meanwhile_stays(self):
-        other = addScan(name="Other", seed=3)
-        first, *rest = compositeNodes()
-        first.SetForegroundVolumeID(other.GetID())
-        first.SetForegroundOpacity(0.9)
-        self.slices.heatmapVisible.checked = False
-        self.assertEqual(first.GetForegroundVolumeID(), other.GetID())
-        self.assertAlmostEqual(first.GetForegroundOpacity(), 0.9)
-        for compositeNode in rest:
-            self.assertIsNone(compositeNode.GetForegroundVolumeID())
+    def test_a_question_changes_nothing_under_the_readers_eyes_until_it_is_answered(self):
+        self.ask("Is there a nodule?")
+        self.slices.ranking.setCurrentRow(4)
+        before = self.underTheEyes()
+        self.pressAsk("Is there a pleural effusion?")
+        seen = set()
+        self.waitFor(lambda: self.note(seen) and not self.controller.isBusy)
+        self.assertEqual(seen - {self.underTheEyes()}, {before})
+        self.assertIn("effusion", self.slices.subject.text)
+
+    def note(self, seen):
+        if self.controller.isBusy:
+            seen.add(self.underTheEyes())
+        return True
+
+    def underTheEyes(self):
+        return (
+            self.slices.subject.text,
+            tuple(self.rankedTexts()),
+            self.slices.ranking.currentRow,
+            slicer.util.arrayFromVolume(self.heatmapNode()).tobytes(),
+            tuple(str(slicer.util.arrayFromVTKMatrix(n.GetSliceToRAS())) for n in sliceNodes()),
+        )
+
+    def test_the_caption_says_for_which_text_the_slices_are(self):
+        self.assertEqual(self.slices.subject.text, self.turn.caption)
+        self.ask("Is there a nodule?")
+        self.assertIn("Is there a nodule?", self.slices.subject.text)
 
     def tearDown(self):
         self.slices.heatmapVisible.checked = True
         super().tearDown()
 
 
-def layersOf(compositeNode):
-    return (
-        compositeNode.GetBackgroundVolumeID(),
-        compositeNode.GetForegroundVolumeID(),
-        compositeNode.GetForegroundOpacity(),
+class WhatIsSaidTest(ModuleTestCase):
+    def test_an_empty_panel_says_where_slices_come_from(self):
+        self.select(addScan())
+        self.assertIn("report", self.slices.subject.text)
+        self.assertFalse(self.slices.content.visible)
+        self.assertEqual(self.rankedTexts(), [])
+
+    def test_even_scores_are_no_preference(self):
+        self.slices.showAttention(attentionOf(np.full(32, 1 / 32)), "Looked at for a test")
+        self.assertIn("No clear preference", self.slices.preference.text)
+        self.assertIn("32.0 of 32", self.slices.preference.text)
+
+    def test_the_effective_number_of_slices_is_told(self):
+        scores = np.zeros(32)
+        scores[[3, 4, 5, 6]] = 0.25
+        self.slices.showAttention(attentionOf(scores), "Looked at for a test")
+        self.assertIn("4.0 of 32", self.slices.preference.text)
+        self.assertEqual(self.rankedTexts()[0].split()[1:], ["3", "0.250"])
+
+    def test_a_scan_that_changed_is_told(self):
+        self.generateReport(addScan())
+        self.assertTrue(self.slices.staleness.isHidden())
+        moved = np.eye(4)
+        moved[:3, 3] = (0, 0, 25)
+        transformNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        transformNode.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(moved))
+        volumeNode = self.workbench.volumeSelector.currentNode()
+        volumeNode.SetAndObserveTransformNodeID(transformNode.GetID())
+        self.waitFor(lambda: not self.slices.staleness.isHidden(), seconds=10)
+        volumeNode.SetAndObserveTransformNodeID(None)
+        self.waitFor(self.slices.staleness.isHidden, seconds=10)
+
+
+def attentionOf(scores):
+    """An attention of slices one millimetre apart, all patches of a slice alike."""
+    return Attention(
+        slices=tuple(
+            ScoredSlice(number, float(number), (0.0, 0.0, float(number)), float(score))
+            for number, score in enumerate(scores)
+        ),
+        patchShares=np.zeros((len(scores), 4, 4), np.float32),
+        heatmapToIjk=np.eye(4),
     )
 
 

@@ -1,16 +1,28 @@
-"""The client of the engine's worker: finds its Python, starts it, speaks the wire, ends it."""
+"""The client of the engine: finds its Python, starts its worker and commands, ends them."""
 
 from .client import EngineClient, EngineError
-from .interpreter import EngineNotFoundError, WorkerCommand, findWorkerCommand
+from .interpreter import (
+    EngineNotFoundError,
+    PackagesMissingError,
+    WorkerCommand,
+    findWorkerCommand,
+)
+from .packages import InstallationError, installPackages, missingPackages
 from .process import endingWorkers
+from .tool import EngineTool
 from .voxels import VoxelWriter
 
 __all__ = [
     "EngineClient",
     "EngineError",
     "EngineNotFoundError",
+    "EngineTool",
+    "InstallationError",
+    "PackagesMissingError",
     "VoxelWriter",
     "WorkerCommand",
     "endingWorkers",
     "findWorkerCommand",
+    "installPackages",
+    "missingPackages",
 ]

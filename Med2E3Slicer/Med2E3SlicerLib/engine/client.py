@@ -27,11 +27,14 @@ class EngineClient:
     """One worker at a time, started when it is needed and started again after it ended.
 
     ``ended(reason: str)`` tells that the worker is gone with everything that was open in it. It
-    comes before the errors of the requests that were lost with it.
+    comes before the errors of the requests that were lost with it. ``greeted(version: str)`` comes
+    when a worker is there, ``complained(line: str)`` tells of its stderr what may be kept in a log.
     """
 
     def __init__(self, newProcess=qt.QProcess):
         self.ended = Signal()
+        self.greeted = Signal()
+        self.complained = Signal()
         self._newProcess = newProcess
         self._process = None
         self._command = None
@@ -62,6 +65,7 @@ class EngineClient:
         self._process = WorkerProcess(command, self._newProcess)
         self._process.lineReceived.connect(self._onLine)
         self._process.ended.connect(self._onProcessEnded)
+        self._process.complained.connect(self.complained.emit)
         self._process.start()
         self.request(
             "initialize",
@@ -144,6 +148,7 @@ class EngineClient:
     def _onGreeted(self, initialized):
         self._isGreeted = True
         logging.info("Med2E3 engine %s is running.", initialized.engine_version)
+        self.greeted.emit(initialized.engine_version)
 
     def _onRefused(self, error):
         if error.code != ENGINE_ENDED:

@@ -1,6 +1,5 @@
-"""Which Python runs the engine, and how its worker is started."""
+"""Which Python runs the engine, and how its worker and its commands are started."""
 
-import importlib.util
 import os
 import shutil
 from dataclasses import dataclass, field
@@ -11,13 +10,26 @@ from slicer.i18n import tr as _
 
 import med2e3.wire
 
-ENVIRONMENT_VARIABLE = "MED2E3_PYTHON"
+from .packages import missingPackages
 
-_PACKAGES = ("torch", "transformers", "safetensors", "SimpleITK", "typer")
+ENVIRONMENT_VARIABLE = "MED2E3_PYTHON"
 
 
 class EngineNotFoundError(Exception):
     """No Python can run the engine; the message says what to set."""
+
+
+class PackagesMissingError(EngineNotFoundError):
+    """Slicer's own Python would run the engine and lacks ``packages`` (names)."""
+
+    def __init__(self, packages):
+        super().__init__(
+            _(
+                "Slicer's own Python lacks packages of the Med2E3 engine ({packages}). Behind the "
+                "gear, install them, or name another Python that has the engine."
+            ).format(packages=", ".join(packages))
+        )
+        self.packages = packages
 
 
 @dataclass(frozen=True)
@@ -31,33 +43,54 @@ class WorkerCommand:
 
 
 def findWorkerCommand(chosenPython=""):
-    """The command that starts the worker.
+    """The command that starts the worker. Raises :class:`EngineNotFoundError`."""
+    return engineCommand(findPython(chosenPython), "-m", "med2e3", "worker")
+
+
+def findPython(chosenPython=""):
+    """The Python that runs the engine.
 
     ``chosenPython`` is what the user set in the module. If that is empty, the environment variable
     ``MED2E3_PYTHON`` is asked, then Slicer's own Python, which can run the engine if the engine's
     packages are installed there. A Python that was named and is not there is an error, never a
     reason to try the next. Raises :class:`EngineNotFoundError`.
     """
-    python = (
-        _named(chosenPython, _("the setting 'Python of the engine' of Med2E3"))
-        or _named(os.environ.get(ENVIRONMENT_VARIABLE, ""), ENVIRONMENT_VARIABLE)
-        or _slicersOwn()
+    named = namedPython(chosenPython)
+    if named:
+        return named
+    missing = missingPackages()
+    if missing:
+        raise PackagesMissingError(missing)
+    return slicersPython()
+
+
+def namedPython(chosenPython=""):
+    """The Python that the user or the environment names, "" if neither does.
+
+    Raises :class:`EngineNotFoundError` if it is not there.
+    """
+    return _found(chosenPython, _("the setting 'Python of the engine' of Med2E3")) or _found(
+        os.environ.get(ENVIRONMENT_VARIABLE, ""), ENVIRONMENT_VARIABLE
     )
+
+
+def slicersPython():
+    """Slicer's own Python, whatever it has installed. Raises :class:`EngineNotFoundError`."""
+    python = shutil.which("PythonSlicer")
     if not python:
         raise EngineNotFoundError(
             _(
-                "Slicer's own Python lacks the packages of the Med2E3 engine. Install the engine "
-                "into a Python of its own (the README says how in two commands) and name that "
-                "Python behind the gear."
+                "Slicer's own Python (PythonSlicer) was not found. Behind the gear, name another "
+                "Python that has the Med2E3 engine installed."
             )
         )
+    return python
+
+
+def engineCommand(python, *arguments):
+    """What starts a Python with the engine's package where it finds it."""
     folder = engineFolder()
-    return WorkerCommand(
-        program=python,
-        arguments=("-m", "med2e3", "worker"),
-        folder=folder,
-        environment=_environment(folder),
-    )
+    return WorkerCommand(python, arguments, folder, _environment(folder))
 
 
 def engineFolder():
@@ -65,7 +98,7 @@ def engineFolder():
     return str(Path(med2e3.wire.__file__).parents[2])
 
 
-def _named(path, where):
+def _found(path, where):
     path = path.strip()
     if not path:
         return ""
@@ -78,13 +111,6 @@ def _named(path, where):
             ).format(path=path, where=where)
         )
     return found
-
-
-def _slicersOwn():
-    # find_spec looks for top-level packages without importing them: torch stays out of Slicer.
-    if any(importlib.util.find_spec(package) is None for package in _PACKAGES):
-        return ""
-    return shutil.which("PythonSlicer") or ""
 
 
 def _environment(folder):

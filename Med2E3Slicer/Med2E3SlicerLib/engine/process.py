@@ -6,6 +6,7 @@ import qt
 from slicer.i18n import tr as _
 
 from ..signal import Signal
+from .stderr import withoutPrivateParts
 
 SECONDS_TO_END = 3
 """How long the worker may take to end by itself once its input is closed."""
@@ -26,15 +27,18 @@ class WorkerProcess:
     """One run of a program that speaks in lines.
 
     ``lineReceived(line: bytes)`` comes for each whole line of its output, ``ended(reason: str)``
-    once, however it ended, with a sentence about how.
+    once, however it ended, with a sentence about how. ``complained(line: str)`` tells of its stderr
+    what may be kept in a log, see :func:`~Med2E3SlicerLib.engine.stderr.withoutPrivateParts`.
     """
 
     def __init__(self, command, newProcess=qt.QProcess):
         self.lineReceived = Signal()
         self.ended = Signal()
+        self.complained = Signal()
         self._command = command
         self._unfinishedLine = []
         self._stderrEnd = ""
+        self._unfinishedComplaint = ""
         self._isOver = False
         self._isClosed = False
         self._process = newProcess()
@@ -58,6 +62,16 @@ class WorkerProcess:
     @property
     def processId(self):
         return self._process.processId()
+
+    @property
+    def hasSucceeded(self):
+        """Whether the program ended by itself with status 0."""
+        return (
+            self._process.state() == qt.QProcess.NotRunning
+            and self._process.error() != qt.QProcess.FailedToStart
+            and self._process.exitStatus() == qt.QProcess.NormalExit
+            and self._process.exitCode() == 0
+        )
 
     def write(self, line):
         if not self._isOver:
@@ -102,8 +116,11 @@ class WorkerProcess:
 
     def _onErrorOutput(self):
         text = self._process.readAllStandardError().data().decode("utf-8", "replace")
-        logging.debug("Med2E3 worker: %s", text.rstrip())
         self._stderrEnd = (self._stderrEnd + text)[-_MAX_STDERR_CHARACTERS:]
+        *lines, self._unfinishedComplaint = (self._unfinishedComplaint + text).split("\n")
+        for line in filter(None, map(withoutPrivateParts, lines)):
+            logging.debug("Med2E3 worker: %s", line)
+            self.complained.emit(line)
 
     def _onFinished(self, exitCode, exitStatus):
         self._onOutput()

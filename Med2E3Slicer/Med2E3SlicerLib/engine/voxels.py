@@ -1,6 +1,7 @@
 """Voxels on their way to the worker: into a private file, a little per turn of the event loop."""
 
 import time
+import zlib
 
 import qt
 from numpy.lib import format as npy
@@ -20,6 +21,7 @@ class VoxelWriter:
     """Writes an array as a ``.npy`` file into a private folder, without holding the main thread.
 
     ``progress(done, total)`` in bytes, then either ``finished(path)`` or ``failed(OSError)``.
+    ``checksum`` is the CRC-32 of what has been written of the array's own bytes.
     The folder belongs to whoever made the writer, who calls :meth:`remove` when it has served. It
     is a new one each time, since a worker that ends removes the folders that it was shown.
     """
@@ -31,6 +33,7 @@ class VoxelWriter:
         # The array of a volume lies in one piece in memory, so this is a view of it.
         self._bytes = memoryview(array.reshape(-1)).cast("B")
         self._header = npy.header_data_from_array_1_0(array)
+        self.checksum = 0
         self._written = 0
         self._file = None
         self._folder = None
@@ -59,7 +62,9 @@ class VoxelWriter:
         try:
             while self._written < len(self._bytes) and time.monotonic() < deadline:
                 chunk = self._bytes[self._written : self._written + CHUNK_BYTES]
-                self._written += self._file.write(chunk)
+                written = self._file.write(chunk)
+                self.checksum = zlib.crc32(chunk[:written], self.checksum)
+                self._written += written
         except OSError as error:
             self._fail(error)
             return

@@ -4,17 +4,56 @@ import ctk
 import qt
 from slicer.i18n import tr as _
 
+from ..figures import sizeInWords
 from ..parameters import PLANES, WINDOWS
+from ..signal import Signal
+from .setup import EngineNotice
 
 
 class SettingsPanel:
-    """Preferences are written as they are changed; what belongs to the scene is bound by name."""
+    """Preferences are written as they are changed; what belongs to the scene is bound by name.
 
-    def __init__(self, preferences):
-        self._preferences = preferences
+    ``changeModelRequested()`` asks for the panel in which a model is chosen, ``logRequested()`` for
+    a log to save.
+    """
+
+    def __init__(self, setup):
+        self.changeModelRequested = Signal()
+        self.logRequested = Signal()
+        self._setup = setup
+        self._preferences = setup.preferences
         self.widget = qt.QFrame()
         self.widget.frameShape = qt.QFrame.StyledPanel
         form = qt.QFormLayout(self.widget)
+
+        self.modelFolder = ctk.ctkPathLineEdit()
+        self.modelFolder.filters = ctk.ctkPathLineEdit.Dirs
+        self.modelFolder.toolTip = _(
+            "The folder of a Med-2E3 checkpoint. Empty: the demonstration model."
+        )
+        self.modelFolder.comboBox().lineEdit().placeholderText = _("the demonstration model")
+        form.addRow(_("Model folder"), self.modelFolder)
+        row = qt.QHBoxLayout()
+        self.changeModelButton = qt.QPushButton(_("Choose or download…"))
+        self.changeModelButton.connect("clicked()", self.changeModelRequested.emit)
+        row.addWidget(self.changeModelButton)
+        self.removeModelButton = qt.QPushButton(_("Delete download"))
+        self.removeModelButton.toolTip = _(
+            "Delete the downloaded model from the disk; the demonstration model is used then."
+        )
+        self.removeModelButton.checkable = True
+        self.removeModelButton.connect("clicked()", self._onRemove)
+        row.addWidget(self.removeModelButton)
+        form.addRow("", row)
+
+        self.device = qt.QComboBox()
+        self.device.addItems(list(self._preferences.DEVICES))
+        self.device.toolTip = _(
+            "Where the model is computed; auto takes a graphics card if there is one."
+        )
+        form.addRow(_("Device"), self.device)
+        self.machine = _words()
+        form.addRow("", self.machine)
 
         self.python = ctk.ctkPathLineEdit()
         self.python.filters = ctk.ctkPathLineEdit.Files | ctk.ctkPathLineEdit.Executable
@@ -22,21 +61,10 @@ class SettingsPanel:
             "The Python that has the Med2E3 engine installed. Empty: the one that the environment "
             "variable MED2E3_PYTHON names, or else Slicer's own."
         )
+        self.python.comboBox().lineEdit().placeholderText = _("the default")
         form.addRow(_("Python of the engine"), self.python)
-
-        self.modelFolder = ctk.ctkPathLineEdit()
-        self.modelFolder.filters = ctk.ctkPathLineEdit.Dirs
-        self.modelFolder.toolTip = _(
-            "The folder of a Med-2E3 checkpoint. Empty: the demonstration model."
-        )
-        form.addRow(_("Model folder"), self.modelFolder)
-
-        self.device = qt.QComboBox()
-        self.device.addItems(list(preferences.DEVICES))
-        self.device.toolTip = _(
-            "Where the model is computed; auto takes a graphics card if there is one."
-        )
-        form.addRow(_("Device"), self.device)
+        self.engine = EngineNotice(setup)
+        form.addRow(self.engine.widget)
 
         self.plane = qt.QComboBox()
         self.plane.addItems(list(PLANES))
@@ -58,23 +86,120 @@ class SettingsPanel:
         self.alignViews.toolTip = _("For scans that lie oblique in the patient's space.")
         form.addRow(self.alignViews)
 
+        row = qt.QHBoxLayout()
+        self.checkButton = qt.QPushButton(_("Check everything"))
+        self.checkButton.toolTip = _(
+            "Looks at Python, packages, memory and model, and asks the demonstration model about "
+            "a small test volume."
+        )
+        self.checkButton.connect("clicked()", self._onCheck)
+        row.addWidget(self.checkButton)
+        self.logButton = qt.QPushButton(_("Save log…"))
+        self.logButton.toolTip = _(
+            "For a report of a fault. Holds states, times and versions; no names, paths or texts."
+        )
+        self.logButton.connect("clicked()", self.logRequested.emit)
+        row.addWidget(self.logButton)
+        form.addRow(row)
+        self.findings = _words()
+        form.addRow(self.findings)
+
         self.refresh()
         # currentPathChanged keeps silent about an empty path, and empty means the default here.
         self.python.comboBox().connect("editTextChanged(QString)", self._onPythonChanged)
         self.modelFolder.comboBox().connect("editTextChanged(QString)", self._onModelFolderChanged)
         self.device.connect("currentTextChanged(QString)", self._onDeviceChanged)
+        setup.examined.connect(lambda examination: self._showMachine())
+        setup.found.connect(self._onFound)
+        setup.checkEnded.connect(self._onCheckEnded)
+        setup.removed.connect(self._onRemoved)
 
     def refresh(self):
         """Show the preferences as they are now."""
         self.python.currentPath = self._preferences.python
         self.modelFolder.currentPath = self._preferences.modelFolder
         self.device.setCurrentText(self._preferences.device)
+        self._showState()
+
+    def examine(self):
+        """Find out what the machine has, unless that is known."""
+        if self._setup.examination is None:
+            self._setup.examine()
+
+    # -- what the user does ----------------------------------------------------------------------
 
     def _onPythonChanged(self, path):
         self._preferences.python = path
+        self._showState()
 
     def _onModelFolderChanged(self, path):
         self._preferences.modelFolder = path
+        self._showState()
 
     def _onDeviceChanged(self, device):
         self._preferences.device = device
+        self._showMachine()
+
+    def _onRemove(self):
+        # Pressed a second time, it means it.
+        if self.removeModelButton.checked:
+            self.removeModelButton.text = _("Really delete?")
+        else:
+            self._setup.removeModel()
+
+    def _onCheck(self):
+        self.findings.text = _("Checking…")
+        self._isFirstFinding = True
+        self.checkButton.enabled = False
+        self.findings.setVisible(True)
+        self._setup.check()
+
+    # -- what the setup tells --------------------------------------------------------------------
+
+    def _onFound(self, finding):
+        mark = "✓" if finding.isWell else "✗"
+        before = "" if self._isFirstFinding else self.findings.text + "\n"
+        self._isFirstFinding = False
+        self.findings.text = f"{before}{mark} {finding.sentence}"
+
+    def _onCheckEnded(self, isWell):
+        ending = _("Everything is in order.") if isWell else _("See the lines with ✗.")
+        self.findings.text += "\n" + ending
+        self.checkButton.enabled = True
+
+    def _onRemoved(self, sentence):
+        self.refresh()
+        if sentence:
+            self.findings.text = sentence
+            self.findings.setVisible(True)
+
+    def _showState(self):
+        self.engine.refresh()
+        self.removeModelButton.checked = False
+        self.removeModelButton.text = _("Delete download")
+        self.removeModelButton.setVisible(self._setup.chosenModelIsDownloaded())
+        self.findings.setVisible(bool(self.findings.text))
+        self._showMachine()
+
+    def _showMachine(self):
+        found = self._setup.examination
+        lines = []
+        for device in found.devices if found else ():
+            name = _("Processor") if device["kind"] == "cpu" else device["name"]
+            lines.append(
+                _("{name}: {free} of {total} free").format(
+                    name=name,
+                    free=sizeInWords(device["memory_free"]),
+                    total=sizeInWords(device["memory_total"]),
+                )
+            )
+        lines += self._setup.doubts()
+        self.machine.text = "\n".join(lines)
+        self.machine.setVisible(bool(lines))
+
+
+def _words():
+    label = qt.QLabel()
+    label.textFormat = qt.Qt.PlainText
+    label.wordWrap = True
+    return label

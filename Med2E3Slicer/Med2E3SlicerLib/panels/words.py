@@ -1,5 +1,7 @@
 """Texts that more than one panel shows."""
 
+from datetime import datetime
+
 from slicer.i18n import tr as _
 
 from ..turn import CUT, STOPPED
@@ -24,3 +26,25 @@ def sliceName(turn, slice_):
     first, second = turn.slices[0], turn.slices[1]
     decimals = 0 if abs(second.index - first.index) >= 1 else 1
     return _("slice {number}").format(number=f"{slice_.index:.{decimals}f}")
+
+
+def bestSlices(attention, count=3):
+    """The best slices in words, or that there are none."""
+    if not attention.hasPreference:
+        return _("no clear preference among the slices")
+    best = attention.rankedSlices[:count]
+    return ", ".join(sliceName(attention, slice_) for slice_ in best)
+
+
+def describeSentence(turn, number):
+    """What is known about one of the model's sentences."""
+    sentence = turn.sentences[number]
+    sureness = _("sure of its words: {share} %").format(share=round(100 * sentence.confidence))
+    if sentence.attention is None:
+        return sureness
+    return f"{bestSlices(sentence.attention)}; {sureness}"
+
+
+def timeOf(iso):
+    """A time in ISO 8601 as people read it."""
+    return f"{datetime.fromisoformat(iso):%Y-%m-%d %H:%M}"

@@ -1,25 +1,36 @@
 """The panel: one column, from top to bottom in the order of work."""
 
+import os
+
 import qt
 import slicer
+import slicer.util
 from slicer.i18n import tr as _
 
 from ..controller import State
+from ..scene.turns import shownLast
 from ..signal import Signal
-from ..turn import ANSWER, REPORT
+from ..turn import ANSWER, REPORT, Request
+from .doubts import DoubtsPanel
 from .questions import QuestionsPanel
 from .report import ReportPanel
+from .saving import export
 from .settings import SettingsPanel
+from .setup import SetupPanel
 from .slices import SlicesPanel
+
+# Seen on dark and on light styles alike.
+_TROUBLE = "QLabel { background: rgba(200, 70, 40, 70); border-radius: 3px; padding: 4px; }"
 
 
 class Workbench:
-    """Joins the panels to the controller. ``requested(kind, question)`` asks for a report or an
-    answer, since plane and window are not known here."""
+    """Joins the panels to the controller. ``requested(Request)`` asks for a report or an answer,
+    since plane and window are not known here."""
 
-    def __init__(self, controller, gearIcon):
+    def __init__(self, controller, setup, gearIcon):
         self.requested = Signal()
         self._controller = controller
+        self._modelSetup = setup
         self._volumeNode = None
 
         self.widget = qt.QWidget()
@@ -37,14 +48,19 @@ class Workbench:
         row.addWidget(self.gear)
         layout.addLayout(row)
 
-        self.settings = SettingsPanel(controller.preferences)
+        self.settings = SettingsPanel(setup)
         self.settings.widget.setVisible(False)
-        self.gear.connect("toggled(bool)", self.settings.widget.setVisible)
+        self.settings.changeModelRequested.connect(self.showSetup)
+        self.gear.connect("toggled(bool)", self._onGear)
         layout.addWidget(self.settings.widget)
+        self.setup = SetupPanel(setup)
+        self.setup.widget.setVisible(not setup.preferences.isSetUp)
+        self.setup.chosen.connect(self._onModelChosen)
+        layout.addWidget(self.setup.widget)
 
         row = qt.QHBoxLayout()
         self.reportButton = qt.QPushButton(_("Generate report"))
-        self.reportButton.connect("clicked()", lambda: self.requested.emit(REPORT, ""))
+        self.reportButton.connect("clicked()", self._requestReport)
         row.addWidget(self.reportButton, 2)
         self.stopButton = qt.QPushButton(_("Stop"))
         self.stopButton.connect("clicked()", controller.cancel)
@@ -57,6 +73,8 @@ class Workbench:
         layout.addWidget(self.progress)
         self.status = _textLabel()
         layout.addWidget(self.status)
+        self.doubts = DoubtsPanel()
+        layout.addWidget(self.doubts.widget)
         self.notice = _textLabel()
         font = qt.QFont(self.notice.font)
         font.setBold(True)
@@ -70,19 +88,33 @@ class Workbench:
 
         self.report = ReportPanel()
         self.questions = QuestionsPanel()
-        self.slices = SlicesPanel()
+        self.slices = SlicesPanel(controller.view.thumbnailMaker)
+        self.slices.addShortcuts(self.widget)
         for panel in (self.report, self.questions, self.slices):
             layout.addWidget(panel.widget)
 
-        self.questions.asked.connect(lambda question: self.requested.emit(ANSWER, question))
+        self.report.againAsked.connect(self._requestReport)
+        self.report.sentencePointed.connect(self._onSentencePointed)
+        self.report.sentenceChosen.connect(self._onSentenceChosen)
+        self.report.edited.connect(self._onReportEdited)
+        self.report.reviewed.connect(self._onReportReviewed)
+        self.report.exportAsked.connect(self._onExportAsked)
+        self.questions.requested.connect(self.requested.emit)
+        self.questions.stopAsked.connect(controller.cancel)
         self.questions.turnChosen.connect(self._onTurnChosen)
-        self.slices.sliceChosen.connect(controller.jumpToSlice)
+        self.slices.sliceChosen.connect(controller.view.jumpToSlice)
+        self.slices.plotAsked.connect(controller.view.togglePlot)
         controller.stateChanged.connect(self._onStateChanged)
         controller.progressChanged.connect(self._onProgress)
         controller.turnStarted.connect(self._onTurnStarted)
         controller.textArrived.connect(self._onTextArrived)
         controller.turnEnded.connect(self._onTurnEnded)
-        controller.turnShown.connect(self._onTurnShown)
+        controller.turnsChanged.connect(self._onTurnsChanged)
+        controller.exported.connect(self._onExported)
+        controller.view.turnShown.connect(self._onTurnShown)
+        controller.view.attentionShown.connect(self.slices.showAttention)
+        controller.view.attentionShown.connect(self._hideHeatmaps)
+        controller.view.looksChanged.connect(self.slices.refreshThumbnails)
         controller.failed.connect(self._onFailed)
         controller.modelLoaded.connect(self._onModelLoaded)
 
@@ -93,10 +125,14 @@ class Workbench:
         """The widgets that show a parameter of the scene, by the parameter's name."""
         return {
             "inputVolume": self.volumeSelector,
+            "reviewer": self.report.reviewer,
             "plane": self.settings.plane,
             "alignViews": self.settings.alignViews,
             "heatmapVisible": self.slices.heatmapVisible,
             "heatmapInPlane": self.slices.heatmapInPlane,
+            "heatmapAgainst": self.slices.heatmapAgainst,
+            "heatmapColors": self.slices.heatmapColors,
+            "heatmapLegend": self.slices.heatmapLegend,
             "heatmapOpacity": self.slices.heatmapOpacity,
             "heatmapThreshold": self.slices.heatmapThreshold,
         }
@@ -104,14 +140,17 @@ class Workbench:
     def showVolume(self, volumeNode):
         """Show what is known about a volume, and where the model looked last."""
         self._volumeNode = volumeNode
+        if not self._controller.isBusy:
+            self.tell("")
         turns = self._showConversation()
-        self._controller.showTurn(volumeNode, turns[-1] if turns else None)
+        self._controller.showTurn(volumeNode, shownLast(volumeNode, turns))
         self._onStateChanged(self._controller.state)
 
     def _showConversation(self):
         turns = self._controller.turnsOf(self._volumeNode)
         reports = [turn for turn in turns if turn.kind == REPORT]
         self.report.showTurn(reports[-1] if reports else None)
+        self._markShown()
         self.questions.showTurns([turn for turn in turns if turn.kind == ANSWER])
         self._showUnfinished()
         return turns
@@ -119,16 +158,75 @@ class Workbench:
     def _showUnfinished(self):
         unfinished = self._controller.unfinishedTurn(self._volumeNode)
         if unfinished:
-            kind, question, text = unfinished
-            if kind == REPORT:
+            request, text = unfinished
+            if request.kind == REPORT:
                 self.report.showUnfinished(text)
             else:
-                self.questions.showUnfinished(question, text)
+                self.questions.showUnfinished(request, text)
+
+    def tell(self, sentence, isTrouble=False):
+        """Show a sentence in the status line, on a ground of its own if something went wrong."""
+        self.status.text = sentence
+        self.status.styleSheet = _TROUBLE if isTrouble else ""
+        self.status.setVisible(bool(sentence))
+
+    def showSetup(self):
+        """Let the user choose a model."""
+        self.gear.checked = False
+        self.setup.refresh()
+        self.setup.widget.setVisible(True)
 
     # -- what the reader does --------------------------------------------------------------------
 
+    def _onGear(self, isOpen):
+        self.settings.widget.setVisible(isOpen)
+        if isOpen:
+            self.settings.refresh()
+            self.settings.examine()
+
+    def _onModelChosen(self):
+        self.setup.widget.setVisible(False)
+        self.settings.refresh()
+
+    def _requestReport(self):
+        turn = self.report.turn
+        if turn and (turn.isEdited or turn.reviewedAt):
+            isMeant = slicer.util.confirmOkCancelDisplay(
+                _("A new report takes the place of this one, with your edits and its review."),
+                _("Write the report anew?"),
+            )
+            if not isMeant:
+                return
+        self.requested.emit(Request(REPORT))
+
     def _onTurnChosen(self, turn):
         self._controller.showTurn(self._volumeNode, turn)
+
+    def _onSentencePointed(self, number):
+        self._controller.view.pointAt(self.report.turn, number)
+
+    def _onSentenceChosen(self, number):
+        turn, view = self.report.turn, self._controller.view
+        evidence = None if number is None else turn.sentences[number].attention
+        self._controller.showSentence(self._volumeNode, turn, number if evidence else None)
+        if evidence:
+            view.jumpToSlice(evidence.rankedSlices[0].number)
+
+    def _onReportEdited(self, text):
+        self._renew(self._controller.keepEdit(self.report.turn, text))
+
+    def _onReportReviewed(self, name):
+        self._renew(self._controller.review(self.report.turn, name))
+
+    def _renew(self, turn):
+        if turn:
+            self.report.renewTurn(turn)
+        else:
+            self.tell(_("The report is no longer in the scene."))
+            self._showConversation()
+
+    def _onExportAsked(self, name):
+        export(name, self.report.turn, self._volumeNode, self._controller, self.tell)
 
     # -- what the controller tells ---------------------------------------------------------------
 
@@ -136,14 +234,14 @@ class Workbench:
         isBusy = self._controller.isBusy
         isReady = self._volumeNode is not None and not isBusy
         self.reportButton.enabled = isReady
+        self.report.setReady(isReady)
         self.questions.setReady(isReady)
         self.stopButton.enabled = isBusy
         self.stopButton.text = _("Stop now") if state == State.CANCELLING else _("Stop")
         self.progress.setVisible(isBusy)
         self.progress.setRange(0, 0)
         if state != State.FAILED:
-            self.status.text = _sayings()[state]
-        self.status.setVisible(bool(self.status.text))
+            self.tell(_sayings()[state])
 
     def _onProgress(self, state, done, total):
         # A stage of one step says nothing about how far it is.
@@ -151,34 +249,60 @@ class Workbench:
             share = round(100 * done / total)
             self.progress.setRange(0, 100)
             self.progress.setValue(share)
-            self.status.text = _("{doing} {share} %").format(doing=_sayings()[state], share=share)
+            self.tell(_("{doing} {share} %").format(doing=_sayings()[state], share=share))
 
-    def _onTurnStarted(self, kind, question):
+    def _onTurnStarted(self, request):
+        # Whoever begins is content with the model that is set.
+        if not self._modelSetup.isDownloading:
+            self.setup.widget.setVisible(False)
         self._showUnfinished()
 
     def _onTextArrived(self, piece):
         unfinished = self._controller.unfinishedTurn(self._volumeNode)
         if unfinished:
-            panel = self.report if unfinished[0] == REPORT else self.questions
+            panel = self.report if unfinished[0].kind == REPORT else self.questions
             panel.append(piece)
 
     def _onTurnEnded(self, turn):
         self._showConversation()
-        self.questions.select(self._controller.shownTurn)
+        self._markShown()
         if turn and turn.warnings:
-            self.status.text = " ".join(turn.warnings)
-            self.status.setVisible(True)
+            self.tell(" ".join(turn.warnings))
 
     def _onTurnShown(self, turn):
-        self.slices.showTurn(turn)
-        self.questions.select(turn)
+        self._markShown()
+
+    def _markShown(self):
+        """Mark in report and conversation what the slices are shown for."""
+        turn, sentence = self._controller.shownTurn, self._controller.view.sentence
+        isReport = turn is not None and turn.kind == REPORT
+        self.report.showChosen(sentence if isReport else None)
+        self.questions.select(None if isReport else turn)
+
+    def _onTurnsChanged(self):
+        """Turns have gone, or the scan is no longer the one that they are about."""
+        turns = self._showConversation()
+        shown = self._controller.shownTurn
+        if shown:
+            present = [turn for turn in turns if turn.nodeId == shown.nodeId]
+            if present and present[0].isStale != shown.isStale:
+                self._controller.showTurn(self._volumeNode, present[0])
+
+    def _onExported(self, exported):
+        names = ", ".join(os.path.basename(file) for file in exported.files)
+        self.tell(" ".join([_("Saved {names}.").format(names=names), *exported.warnings]))
+
+    def _hideHeatmaps(self, attention, caption):
+        """Heatmaps are no scans to choose."""
+        self.volumeSelector.sortFilterProxyModel().hiddenNodeIDs = self._controller.view.heatmapIds
 
     def _onFailed(self, sentence):
         wroteReport, wroteAnswer = self.report.interrupt(), self.questions.interrupt()
-        if not (wroteReport or wroteAnswer):
+        turns = self._controller.turnsOf(self._volumeNode)
+        hasReport = any(turn.kind == REPORT for turn in turns)
+        if not wroteAnswer and (hasReport or not wroteReport):
             self._showConversation()
-        self.status.text = sentence
-        self.status.setVisible(True)
+        self.tell(sentence, isTrouble=True)
 
     def _onModelLoaded(self, model):
         isUntrained = model is not None and not model.trained
@@ -196,6 +320,7 @@ def _sayings():
         State.SENDING: _("Handing the scan over…"),
         State.ENCODING: _("Reading the scan…"),
         State.WRITING: _("Writing…"),
+        State.EXPORTING: _("Writing the files…"),
         State.CANCELLING: _("Stopping…"),
         State.FAILED: "",
     }

@@ -1,9 +1,12 @@
-"""The folder beside a scan that holds what Med2E3 made of it."""
+"""The folder beside a scan, in its study, that holds what Med2E3 made of it."""
 
+import slicer.util
 from slicer.i18n import tr as _
 
 VOLUME_ROLE = "Med2E3.volume"
 """Role of the node reference from each of our nodes to the scan that it is about."""
+
+_FOLDER_ATTRIBUTE = "Med2E3.folder"
 
 
 def putInFolder(scene, volumeNode, node):
@@ -11,18 +14,36 @@ def putInFolder(scene, volumeNode, node):
     subjectHierarchy = scene.GetSubjectHierarchyNode()
     if not subjectHierarchy:
         return
+    folder = _folderOf(scene, subjectHierarchy, volumeNode) or _newFolder(
+        subjectHierarchy, volumeNode
+    )
+    item = subjectHierarchy.GetItemByDataNode(node)
+    if item:
+        subjectHierarchy.SetItemParent(item, folder)
+    else:
+        subjectHierarchy.CreateItem(folder, node)
+
+
+def _folderOf(scene, subjectHierarchy, volumeNode):
+    """The folder that holds something about the scan already, whatever it is called by now."""
+    for node in slicer.util.getNodesByClass("vtkMRMLNode", scene):
+        if node.GetNodeReferenceID(VOLUME_ROLE) == volumeNode.GetID():
+            item = subjectHierarchy.GetItemByDataNode(node)
+            parent = subjectHierarchy.GetItemParent(item) if item else 0
+            if parent and subjectHierarchy.GetItemAttribute(parent, _FOLDER_ATTRIBUTE):
+                return parent
+    return 0
+
+
+def _newFolder(subjectHierarchy, volumeNode):
     volumeItem = subjectHierarchy.GetItemByDataNode(volumeNode)
     parent = (
         subjectHierarchy.GetItemParent(volumeItem)
         if volumeItem
         else subjectHierarchy.GetSceneItemID()
     )
-    name = _("{name} Med2E3").format(name=volumeNode.GetName())
-    folder = subjectHierarchy.GetItemChildWithName(parent, name)
-    if not folder:
-        folder = subjectHierarchy.CreateFolderItem(parent, name)
-    item = subjectHierarchy.GetItemByDataNode(node)
-    if item:
-        subjectHierarchy.SetItemParent(item, folder)
-    else:
-        subjectHierarchy.CreateItem(folder, node)
+    folder = subjectHierarchy.CreateFolderItem(
+        parent, _("{name} Med2E3 report").format(name=volumeNode.GetName())
+    )
+    subjectHierarchy.SetItemAttribute(folder, _FOLDER_ATTRIBUTE, "1")
+    return folder

@@ -1,4 +1,7 @@
-"""The heatmap of a turn as a volume node: one per scan, filled anew for each turn shown."""
+"""The heatmap as a volume node: one per scan, filled anew for each attention shown."""
+
+import math
+from dataclasses import dataclass
 
 import numpy as np
 import slicer
@@ -7,94 +10,139 @@ import vtk
 from slicer.i18n import tr as _
 
 from .folder import VOLUME_ROLE, putInFolder
+from .heatcolors import COLOR_MAPS, scaleOfOneSign, scaleOfTwoSigns
 from .volumes import HEATMAP_ATTRIBUTE
 
 COLOR_TAG = "Med2E3Heatmap"
 
-_COLORS = 256
-# From dark violet over red and orange to light yellow: brightness rises all the way, so that the
-# order of the colours is seen by everybody, and no colour is a grey that a CT has.
-_COLOR_STOPS = (
-    (0.00, (0.13, 0.03, 0.30)),
-    (0.30, (0.55, 0.10, 0.42)),
-    (0.55, (0.88, 0.27, 0.25)),
-    (0.80, (0.99, 0.62, 0.15)),
-    (1.00, (1.00, 0.95, 0.60)),
-)
+
+@dataclass(frozen=True)
+class HeatmapDisplay:
+    """How heatmaps are shown.
+
+    ``inPlane`` tells the places within the slices apart, each with its exact share of its slice's
+    logit; otherwise each slice has its score. ``showsAgainst`` draws the negative shares as well.
+    ``opacity`` goes from 0 to 1, ``threshold`` is the share (0 to 1) of the hottest from which heat
+    is drawn. ``alignViews`` lets views turn to the scan as they jump.
+    """
+
+    isVisible: bool = True
+    inPlane: bool = True
+    showsAgainst: bool = False
+    opacity: float = 0.45
+    threshold: float = 0.3
+    colorMap: str = COLOR_MAPS[0]
+    hasLegend: bool = True
+    alignViews: bool = False
 
 
-def showInHeatmap(scene, volumeNode, turn, inPlane):
-    """Fill the scan's heatmap with a turn; returns the volume node, made if there was none."""
+def heatOf(attention, display):
+    """(slices, rows, columns), what is drawn of an attention."""
+    return attention.patchHeat if display.inPlane else attention.sliceHeat
+
+
+def scaleOf(attention, display):
+    """The :class:`HeatScale` of an attention, the same for all its slices.
+
+    It begins at 0, so that scores that are nearly even look nearly even. In the plane it ends
+    where one patch in a thousand is hotter, so that a single one does not pale all others.
+    """
+    heat = heatOf(attention, display)
+    if not display.inPlane:
+        return scaleOfOneSign(float(heat.max()) or 1.0, display.colorMap, display.threshold)
+    if display.showsAgainst:
+        high = float(np.quantile(np.abs(heat), 0.999))
+        return scaleOfTwoSigns(high or 1.0, display.threshold)
+    high = max(float(np.quantile(heat, 0.999)), 0.0)
+    return scaleOfOneSign(high or 1.0, display.colorMap, display.threshold)
+
+
+def showInHeatmap(scene, volumeNode, attention, display):
+    """Fill the scan's heatmap; returns the volume node, made if there was none."""
     heatmapNode = findHeatmap(scene, volumeNode) or _newHeatmap(scene, volumeNode)
-    heat = turn.patchHeat if inPlane else turn.sliceHeat
+    scale = scaleOf(attention, display)
     with slicer.util.NodeModify(heatmapNode):
-        slicer.util.updateVolumeFromArray(heatmapNode, heat)
-        placeHeatmap(heatmapNode, volumeNode, turn)
+        slicer.util.updateVolumeFromArray(heatmapNode, heatOf(attention, display))
+        placeHeatmap(heatmapNode, volumeNode, attention)
+    _fill(_colorNode(scene), scale)
     displayNode = heatmapNode.GetDisplayNode()
     with slicer.util.NodeModify(displayNode):
+        displayNode.SetAndObserveColorNodeID(_colorNode(scene).GetID())
         displayNode.AutoWindowLevelOff()
-        displayNode.SetWindowLevelMinMax(*_shownRange(heat))
+        displayNode.SetWindowLevelMinMax(scale.low, scale.high)
+        # The table hides what is below the threshold: of two signs that is the middle.
+        displayNode.ApplyThresholdOff()
     return heatmapNode
 
 
-def placeHeatmap(heatmapNode, volumeNode, turn):
+def placeHeatmap(heatmapNode, volumeNode, attention):
     """Put the heatmap where the scan is now."""
     ijkToRas = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(ijkToRas)
-    heatmapToRas = slicer.util.arrayFromVTKMatrix(ijkToRas) @ turn.heatmapToIjk
+    heatmapToRas = slicer.util.arrayFromVTKMatrix(ijkToRas) @ attention.heatmapToIjk
     with slicer.util.NodeModify(heatmapNode):
         heatmapNode.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(heatmapToRas))
         heatmapNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
 
 
-def setThreshold(heatmapNode, share):
-    """Hide what is colder than ``share`` (0 to 1) of the way from the coldest to the hottest."""
-    displayNode = heatmapNode.GetDisplayNode()
-    low, high = displayNode.GetWindowLevelMin(), displayNode.GetWindowLevelMax()
-    with slicer.util.NodeModify(displayNode):
-        displayNode.AutoThresholdOff()
-        # A little more than the hottest, which rounding must not hide.
-        displayNode.SetThreshold(low + share * (high - low), high + abs(high - low) + 1)
-        displayNode.ApplyThresholdOn()
-
-
 def findHeatmap(scene, volumeNode):
     """The heatmap of a scan, or None."""
-    for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene):
-        if (
-            node.GetAttribute(HEATMAP_ATTRIBUTE)
-            and node.GetNodeReferenceID(VOLUME_ROLE) == volumeNode.GetID()
-        ):
+    for node in heatmapsOf(scene):
+        if node.GetNodeReferenceID(VOLUME_ROLE) == volumeNode.GetID():
             return node
     return None
 
 
+def heatmapsOf(scene):
+    """All heatmaps in a scene."""
+    return [
+        node
+        for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene)
+        if node.GetAttribute(HEATMAP_ATTRIBUTE)
+    ]
+
+
+def showLegend(heatmapNode, attention, display):
+    """Show in the slice views which colour stands for how much; to be called once they show the
+    heatmap, since legends look then alone whether their volume is there."""
+    logic = slicer.modules.colors.logic()
+    legendNode = logic.GetColorLegendDisplayNode(heatmapNode)
+    if legendNode is None:
+        if not display.hasLegend:
+            return
+        legendNode = logic.AddDefaultColorLegendDisplayNode(heatmapNode)
+    scale = scaleOf(attention, display)
+    with slicer.util.NodeModify(legendNode):
+        legendNode.SetVisibility(display.hasLegend)
+        legendNode.SetTitleText(_("Share") if display.inPlane else _("Score"))
+        legendNode.SetLabelFormat(f"%.{_decimals(scale.high)}f")
+        legendNode.SetNumberOfLabels(3)
+        legendNode.SetMaxNumberOfColors(len(scale.colors))
+        legendNode.SetSize(0.12, 0.4)
+        legendNode.SetPosition(0.98, 0.5)
+    legendNode.Modified()
+
+
+def hideLegends(scene):
+    for heatmapNode in heatmapsOf(scene):
+        legendNode = slicer.modules.colors.logic().GetColorLegendDisplayNode(heatmapNode)
+        if legendNode:
+            legendNode.SetVisibility(False)
+
+
 def _newHeatmap(scene, volumeNode):
-    heatmapNode = scene.AddNewNodeByClass(
-        "vtkMRMLScalarVolumeNode",
-        _("{name} Med2E3 heatmap").format(name=volumeNode.GetName()),
+    # Marked before anybody hears of it: node selectors choose new nodes at once.
+    heatmapNode = slicer.vtkMRMLScalarVolumeNode()
+    heatmapNode.SetName(
+        scene.GenerateUniqueName(_("{name} Med2E3 heatmap").format(name=volumeNode.GetName()))
     )
     heatmapNode.SetAttribute(HEATMAP_ATTRIBUTE, "1")
     heatmapNode.SetNodeReferenceID(VOLUME_ROLE, volumeNode.GetID())
+    heatmapNode = scene.AddNode(heatmapNode)
     heatmapNode.CreateDefaultDisplayNodes()
-    displayNode = heatmapNode.GetDisplayNode()
-    displayNode.SetAndObserveColorNodeID(_colorNode(scene).GetID())
-    displayNode.SetInterpolate(True)
+    heatmapNode.GetDisplayNode().SetInterpolate(True)
     putInFolder(scene, volumeNode, heatmapNode)
     return heatmapNode
-
-
-def _shownRange(heat):
-    """What is drawn in the coldest and in the hottest colour.
-
-    In the plane the scale begins at 0, below which a patch speaks against its slice; it ends
-    where one patch in a thousand is hotter, so that a single one does not pale all others.
-    """
-    low = max(0.0, float(heat.min()))
-    high = float(np.quantile(heat, 0.999))
-    if heat.min() >= 0:
-        high = float(heat.max())
-    return (low, high) if high > low else (low, low + 1.0)
 
 
 def _colorNode(scene):
@@ -105,11 +153,20 @@ def _colorNode(scene):
     node.SetSingletonTag(COLOR_TAG)
     node.SetName("Med2E3 heatmap")
     node.SetTypeToUser()
-    node.SetNumberOfColors(_COLORS)
     node.SetHideFromEditors(True)
-    places = [place for place, _color in _COLOR_STOPS]
-    colors = np.array([color for _place, color in _COLOR_STOPS])
-    for number, share in enumerate(np.linspace(0, 1, _COLORS)):
-        color = [float(np.interp(share, places, channel)) for channel in colors.T]
-        node.SetColor(number, f"{share:.0%}", *color, 1.0)
     return scene.AddNode(node)
+
+
+def _fill(colorNode, scale):
+    number = len(scale.colors)
+    with slicer.util.NodeModify(colorNode):
+        if colorNode.GetNumberOfColors() != number:
+            colorNode.SetNumberOfColors(number)
+        for index, color in enumerate(scale.colors):
+            heat = scale.low + (scale.high - scale.low) * index / (number - 1)
+            colorNode.SetColor(index, f"{heat:.4g}", *color)
+
+
+def _decimals(value):
+    """How many decimals show a value (above 0) to two figures."""
+    return min(max(1 - math.floor(math.log10(value)), 0), 6)

@@ -10,6 +10,15 @@ HEATMAP_ATTRIBUTE = "Med2E3.heatmap"
 """Marks the volumes that we made."""
 
 
+# Between air and everything else, and below every soft tissue but fat.
+_AIR_HU = -200
+_TISSUE_HU = -100
+
+_FEW_SLICES = 16
+_SMALLEST_MM = 50
+_LARGEST_MM = 2200
+
+
 class VolumeError(Exception):
     """A volume that cannot be used; the message says why and what to do."""
 
@@ -46,6 +55,84 @@ def checkVolume(volumeNode):
                 "space. Harden the transform in the Transforms module and try again."
             ).format(name=name)
         )
+
+
+def warningsAbout(volumeNode):
+    """Sentences about what makes a volume doubtful for a model that reads CT scans of people.
+
+    Empty for an ordinary CT, and for a volume that :func:`checkVolume` refuses anyway.
+    """
+    try:
+        checkVolume(volumeNode)
+    except VolumeError:
+        return []
+    return [
+        sentence.format(name=volumeNode.GetName(), **figures)
+        for sentence, figures in (
+            *_modalityDoubts(volumeNode),
+            *_sizeDoubts(volumeNode),
+            *_sequenceDoubts(volumeNode),
+        )
+    ]
+
+
+def _modalityDoubts(volumeNode):
+    modality = modalityOf(volumeNode)
+    lowest, highest = volumeNode.GetImageData().GetScalarRange()
+    if modality not in ("", "CT"):
+        yield (
+            _(
+                "{name} is {modality}, and the model was trained on CT alone: what it writes about "
+                "another kind of scan means nothing."
+            ),
+            {"modality": modality},
+        )
+    elif lowest > _AIR_HU or highest < _TISSUE_HU:
+        yield (
+            _(
+                "{name} does not look like CT: its values go from {lowest} to {highest}, and in "
+                "Hounsfield units air is −1000 and soft tissue about 40. The window will be wrong."
+            ),
+            {"lowest": f"{lowest:g}", "highest": f"{highest:g}"},
+        )
+
+
+def _sizeDoubts(volumeNode):
+    dimensions = volumeNode.GetImageData().GetDimensions()
+    extents = [
+        count * spacing for count, spacing in zip(dimensions, volumeNode.GetSpacing(), strict=True)
+    ]
+    if min(dimensions) < _FEW_SLICES:
+        yield (
+            _(
+                "{name} has {count} slices; the model looks at 32 and will see the same ones "
+                "several times."
+            ),
+            {"count": min(dimensions)},
+        )
+    if max(extents) < _SMALLEST_MM or max(extents) > _LARGEST_MM:
+        yield (
+            _(
+                "{name} is {extent} mm long, which is no person's size; its spacing may be wrong "
+                "(see the Volumes module)."
+            ),
+            {"extent": f"{max(extents):.0f}"},
+        )
+
+
+def _sequenceDoubts(volumeNode):
+    for browser in slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode", volumeNode.GetScene()):
+        if browser.IsProxyNodeID(volumeNode.GetID()):
+            yield (
+                _(
+                    "{name} shows frame {frame} of the {count} of a sequence. The model will see "
+                    "this frame alone; for another one, choose it in the sequence first."
+                ),
+                {
+                    "frame": browser.GetSelectedItemNumber() + 1,
+                    "count": browser.GetNumberOfItems(),
+                },
+            )
 
 
 def firstScan(scene):

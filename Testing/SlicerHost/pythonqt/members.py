@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import types
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ _NOT_WRAPPED |= {"staticMetaObject", "metaObject", "isQmlExposed", "isQuickItemT
 
 @dataclass(frozen=True)
 class Member:
-    """kind is one of: property, method, signal, enum, enumValue, class."""
+    """kind is one of: property, method, signal, enum, enumValue, class, field (of a struct)."""
 
     kind: str
     value: Any
@@ -112,4 +113,6 @@ def _memberOfQt(native: type, name: str) -> Member | None:
         return Member("enumValue", value)
     if isinstance(value, type):
         return Member("class", value)
+    if isinstance(value, types.GetSetDescriptorType):
+        return Member("field", name)
     return Member("method", value) if callable(value) else None

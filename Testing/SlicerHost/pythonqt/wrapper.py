@@ -83,6 +83,8 @@ class PythonQtInstanceWrapper(metaclass=WrapperType):
             return Signal(self, name)
         if found.kind == "method":
             return BoundMethod(self, name)
+        if found.kind == "field":
+            return toPython(getattr(native, name))
         return getattr(wrapperClass(_exposed(type(native))), name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -95,6 +97,8 @@ class PythonQtInstanceWrapper(metaclass=WrapperType):
         native = _native(self)
         if found is not None and found.kind == "property":
             _writeProperty(native, name, value)
+        elif found is not None and found.kind == "field":
+            setattr(native, name, toQt(value))
         elif isObject and name == "name":
             native.setObjectName(toQt(value))
         elif found is not None or (isObject and name in _objectMethods):
