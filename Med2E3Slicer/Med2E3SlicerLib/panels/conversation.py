@@ -148,9 +148,8 @@ class ConversationText(qt.QTextEdit):
         if isBold:
             charFormat.setFontWeight(qt.QFont.Bold)
         if isQuiet:
-            color = self.palette.color(qt.QPalette.Text)
-            color.setAlpha(150)
-            charFormat.setForeground(qt.QBrush(color))
+            # What is written keeps its colour when the style changes; this one is read on both.
+            charFormat.setForeground(qt.QBrush(qt.QColor(128, 128, 128)))
         return charFormat
 
     def _atEnd(self, write):
