@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from med2e3.inference.generation import GrowingText
 from med2e3.model import load_model
 from med2e3.model.prompt import PromptTokenizer
-from reference import REFERENCE
+from reference import REFERENCE, needs_reference
 
 
 @cache
@@ -26,6 +26,14 @@ def tokenizers() -> list[PromptTokenizer]:
 def grown(tokenizer: PromptTokenizer, token_ids: list[int]) -> tuple[GrowingText, list[str]]:
     growing = GrowingText(tokenizer)
     return growing, [*(growing.add(token) for token in token_ids), growing.rest()]
+
+
+@needs_reference
+def test_a_blank_before_an_added_token_is_kept():
+    tokenizer = PromptTokenizer(REFERENCE, fast=False)
+    # A null byte, the mark of a space, <|assistant|>.
+    growing, pieces = grown(tokenizer, [3, 431, 481])
+    assert "".join(pieces) == growing.text == "\0  <|assistant|>"
 
 
 @settings(deadline=None, max_examples=300)

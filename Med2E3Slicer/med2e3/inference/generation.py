@@ -71,7 +71,9 @@ class GrowingText:
         piece = now[len(before) :]
         self._pieces.append(piece)
         self._append_spans(len(piece))
-        self._window = told
+        # A window that begins with nothing but blanks would lose them: they are dropped in front.
+        if self.tokenizer.decode(self.token_ids[told:]).strip():
+            self._window = told
         return piece
 
     def _append_spans(self, characters: int) -> None:
