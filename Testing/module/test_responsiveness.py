@@ -54,7 +54,7 @@ class ResponsivenessTest(ModuleTestCase):
             self.generateReport()
             heartbeat.stop()
             self.assertReportIsThere()
-            self.assertGreater(heartbeat.beats, 20)
+            self.assertGreater(heartbeat.beats, 5)
             gaps.append(heartbeat.longest[0])
             print(
                 f"longest gap of the heartbeat: {1000 * heartbeat.longest[0]:.0f} ms, before the "

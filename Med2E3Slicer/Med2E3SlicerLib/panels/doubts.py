@@ -3,6 +3,8 @@
 import qt
 from slicer.i18n import tr as _
 
+from .labels import textLabel
+
 
 class DoubtsPanel:
     """A question in the panel rather than a window over the scan. Hidden until it is asked."""
@@ -12,9 +14,7 @@ class DoubtsPanel:
         self.widget = qt.QFrame()
         self.widget.frameShape = qt.QFrame.StyledPanel
         layout = qt.QVBoxLayout(self.widget)
-        self.text = qt.QLabel()
-        self.text.textFormat = qt.Qt.PlainText
-        self.text.wordWrap = True
+        self.text = textLabel()
         layout.addWidget(self.text)
         row = qt.QHBoxLayout()
         self.goOnButton = qt.QPushButton(_("Go on all the same"))

@@ -7,6 +7,7 @@ from slicer.i18n import tr as _
 
 from ..export import markOf
 from ..signal import Signal
+from .labels import textLabel
 from .reporttext import DOUBTFUL, ReportText
 from .words import describeSentence, draftMark, endingOf, timeOf
 
@@ -46,9 +47,7 @@ class ReportPanel:
         self.text.edited.connect(self._onEdited)
         layout.addWidget(self.text)
 
-        self.hint = qt.QLabel()
-        self.hint.textFormat = qt.Qt.PlainText
-        self.hint.wordWrap = True
+        self.hint = textLabel()
         self.hint.toolTip = _(
             "How sure the model was of its words is the mean probability of the words it took. It "
             "is not how likely a finding is to be there. A sentence of less than {share} % is "
@@ -65,9 +64,7 @@ class ReportPanel:
 
     def _makeMark(self):
         row = qt.QHBoxLayout()
-        self.mark = qt.QLabel()
-        self.mark.textFormat = qt.Qt.PlainText
-        self.mark.wordWrap = True
+        self.mark = textLabel()
         font = qt.QFont(self.mark.font)
         font.setBold(True)
         self.mark.setFont(font)

@@ -7,6 +7,7 @@ from slicer.i18n import tr as _
 from ..figures import sizeInWords
 from ..parameters import PLANES, WINDOWS
 from ..signal import Signal
+from .labels import textLabel
 from .setup import EngineNotice
 
 
@@ -52,7 +53,7 @@ class SettingsPanel:
             "Where the model is computed; auto takes a graphics card if there is one."
         )
         form.addRow(_("Device"), self.device)
-        self.machine = _words()
+        self.machine = textLabel()
         form.addRow("", self.machine)
 
         self.python = ctk.ctkPathLineEdit()
@@ -101,7 +102,7 @@ class SettingsPanel:
         self.logButton.connect("clicked()", self.logRequested.emit)
         row.addWidget(self.logButton)
         form.addRow(row)
-        self.findings = _words()
+        self.findings = textLabel()
         form.addRow(self.findings)
 
         self.refresh()
@@ -196,10 +197,3 @@ class SettingsPanel:
         lines += self._setup.doubts()
         self.machine.text = "\n".join(lines)
         self.machine.setVisible(bool(lines))
-
-
-def _words():
-    label = qt.QLabel()
-    label.textFormat = qt.Qt.PlainText
-    label.wordWrap = True
-    return label

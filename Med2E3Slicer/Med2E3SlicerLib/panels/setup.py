@@ -7,6 +7,7 @@ from slicer.i18n import tr as _
 from ..engine import InstallationError
 from ..figures import sizeInWords
 from ..signal import Signal
+from .labels import textLabel
 
 HUB_PAGE = "https://huggingface.co/shiym2000/Med-2E3-M3D"
 _INDENT = 22
@@ -88,9 +89,7 @@ class SetupPanel:
         self.engine = EngineNotice(setup)
         layout.addWidget(self.engine.widget)
 
-        self.status = qt.QLabel()
-        self.status.textFormat = qt.Qt.PlainText
-        self.status.wordWrap = True
+        self.status = textLabel()
         layout.addWidget(self.status)
         self.useButton = qt.QPushButton(_("Use this model"))
         layout.addWidget(self.useButton)
@@ -163,9 +162,7 @@ class EngineNotice:
         self.widget = qt.QWidget()
         layout = qt.QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 0, 0, 0)
-        self.text = qt.QLabel()
-        self.text.textFormat = qt.Qt.PlainText
-        self.text.wordWrap = True
+        self.text = textLabel()
         layout.addWidget(self.text)
         self.installButton = qt.QPushButton(_("Install packages into Slicer"))
         self.installButton.toolTip = _(
@@ -197,9 +194,7 @@ def _choice(layout, words):
 
 
 def _words(layout, text):
-    label = qt.QLabel(text)
-    label.textFormat = qt.Qt.PlainText
-    label.wordWrap = True
+    label = textLabel(text)
     label.indent = _INDENT
     layout.addWidget(label)
     return label

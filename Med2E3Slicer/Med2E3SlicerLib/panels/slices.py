@@ -6,6 +6,7 @@ from slicer.i18n import tr as _
 
 from ..signal import Signal
 from .curve import ScoreCurve
+from .labels import textLabel
 from .words import sliceName
 
 _PICTURE = 64
@@ -39,9 +40,9 @@ class SlicesPanel:
         self.widget = ctk.ctkCollapsibleButton()
         self.widget.text = _("Slices")
         layout = qt.QVBoxLayout(self.widget)
-        self.subject = _textLabel()
+        self.subject = textLabel()
         layout.addWidget(self.subject)
-        self.staleness = _textLabel()
+        self.staleness = textLabel()
         self.staleness.text = _(
             "The scan was edited or moved after this. Ask again to see where the model looks now."
         )
@@ -98,7 +99,7 @@ class SlicesPanel:
 
     def _makePreference(self):
         row = qt.QHBoxLayout()
-        self.preference = _textLabel()
+        self.preference = textLabel()
         self.preference.toolTip = _(
             "How many slices the attention is worth: 1 where one slice has it all, 4 where four "
             "share it evenly, as many as there are where all are alike (exponential of the entropy "
@@ -344,13 +345,6 @@ def _icon(picture):
     # Not tinted where it is selected: it is a picture.
     icon.addPixmap(square, qt.QIcon.Selected)
     return icon
-
-
-def _textLabel():
-    label = qt.QLabel()
-    label.textFormat = qt.Qt.PlainText
-    label.wordWrap = True
-    return label
 
 
 def _slider(toolTip):

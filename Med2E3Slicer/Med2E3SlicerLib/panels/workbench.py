@@ -12,6 +12,7 @@ from ..scene.turns import shownLast
 from ..signal import Signal
 from ..turn import ANSWER, REPORT, Request
 from .doubts import DoubtsPanel
+from .labels import textLabel
 from .questions import QuestionsPanel
 from .report import ReportPanel
 from .saving import export
@@ -30,6 +31,8 @@ class Workbench:
     def __init__(self, controller, setup, gearIcon):
         self.requested = Signal()
         self._controller = controller
+        # Looked up once: in Slicer a translation looks for its module's file each time.
+        self._sayings = _sayings()
         self._modelSetup = setup
         self._volumeNode = None
 
@@ -71,18 +74,18 @@ class Workbench:
         self.progress.textVisible = False
         self.progress.setMaximumHeight(8)
         layout.addWidget(self.progress)
-        self.status = _textLabel()
+        self.status = textLabel()
         layout.addWidget(self.status)
         self.doubts = DoubtsPanel()
         layout.addWidget(self.doubts.widget)
-        self.notice = _textLabel()
+        self.notice = textLabel()
         font = qt.QFont(self.notice.font)
         font.setBold(True)
         self.notice.setFont(font)
         layout.addWidget(self.notice)
 
         # Up here, where no scrolling hides it.
-        self.disclaimer = _textLabel()
+        self.disclaimer = textLabel()
         self.disclaimer.text = _("Research use only. Not a medical device.")
         layout.addWidget(self.disclaimer)
 
@@ -241,7 +244,7 @@ class Workbench:
         self.progress.setVisible(isBusy)
         self.progress.setRange(0, 0)
         if state != State.FAILED:
-            self.tell(_sayings()[state])
+            self.tell(self._sayings[state])
 
     def _onProgress(self, state, done, total):
         # A stage of one step says nothing about how far it is.
@@ -249,7 +252,7 @@ class Workbench:
             share = round(100 * done / total)
             self.progress.setRange(0, 100)
             self.progress.setValue(share)
-            self.tell(_("{doing} {share} %").format(doing=_sayings()[state], share=share))
+            self.tell(f"{self._sayings[state]} {share} %")
 
     def _onTurnStarted(self, request):
         # Whoever begins is content with the model that is set.
@@ -337,10 +340,3 @@ def _volumeSelector():
     selector.selectNodeUponCreation = False
     selector.toolTip = _("The scan that the report and the questions are about.")
     return selector
-
-
-def _textLabel():
-    label = qt.QLabel()
-    label.textFormat = qt.Qt.PlainText
-    label.wordWrap = True
-    return label

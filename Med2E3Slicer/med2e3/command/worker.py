@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 
+import psutil
+
 from med2e3.command.told import Debug, told
 
 
@@ -20,9 +22,16 @@ def worker(debug: Debug = False) -> None:
     # Ctrl+C in the terminal that started Slicer goes to the whole group; the worker ends with
     # its client and not before.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _give_way()
     replies = take_stdout()
     remove_stale_exchange_folders()
     serve(sys.stdin.buffer, replies)
     # The reading thread still waits for stdin, and an ordinary exit would abort over its lock.
     logging.shutdown()
     os._exit(0)
+
+
+def _give_way() -> None:
+    """Let the program that the reader sees go first: the views must follow the hand, and the
+    worker keeps every core busy while it encodes."""
+    psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else 10)
