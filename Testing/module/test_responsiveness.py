@@ -14,8 +14,8 @@ CHEST_CT = SHARED_DATA / "lung1_image.nrrd"
 BEAT_MILLISECONDS = 10
 LONGEST_GAP_SECONDS = 0.3
 """Shorter than any report takes: a longer one means that the main thread waits for the engine. The
-figures are printed; how long a frame takes depends on the machine, and views that
-are rendered in software take a tenth of a second for theirs."""
+figures are printed; how long a frame takes depends on the machine, and views that are rendered in
+software take a tenth of a second for theirs."""
 
 ROUNDS = 3
 
