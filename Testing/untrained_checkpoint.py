@@ -18,11 +18,12 @@ from pathlib import Path
 
 import sentencepiece
 import torch
-from safetensors.torch import save_file
 from transformers import AddedToken, LlamaTokenizer
 
+from med2e3.model.checkpoint import PARTS
 from med2e3.model.configuration import read_configuration
 from med2e3.model.med2e3 import Med2E3
+from med2e3.model.saving import part_weights, save_part
 
 _ORGANS = (
     "lungs", "heart", "aorta", "mediastinum", "pleura", "trachea", "liver", "gallbladder", "spleen",
@@ -76,12 +77,15 @@ def write_checkpoint(
     _write_json(folder / "config.json", configuration)
     if card:
         _write_json(folder / "med2e3.json", card)
-    for part, tensors in _random_weights(folder, seed, tied).items():
-        (folder / part).mkdir(exist_ok=True)
+    model = _random_model(folder, seed)
+    for part in PARTS:
+        weights = part_weights(model, part)
         if as_bin:
-            torch.save(tensors, folder / part / "pytorch_model.bin")
+            (folder / part).mkdir(exist_ok=True)
+            halved = {name: tensor.to(torch.bfloat16) for name, tensor in weights.items()}
+            torch.save(halved, folder / part / "pytorch_model.bin")
         else:
-            save_file(tensors, folder / part / "model.safetensors")
+            save_part(folder / part, weights, torch.bfloat16)
 
 
 def _write_prompt_tokenizer(folder: Path, add_bos: bool) -> tuple[int, int]:
@@ -187,7 +191,7 @@ def _configuration(
     }
 
 
-def _random_weights(folder: Path, seed: int, tied: bool) -> dict[str, dict[str, torch.Tensor]]:
+def _random_model(folder: Path, seed: int) -> Med2E3:
     torch.manual_seed(seed)
     model = Med2E3(read_configuration(folder))
     for name, parameter in model.named_parameters():
@@ -202,22 +206,7 @@ def _random_weights(folder: Path, seed: int, tied: bool) -> dict[str, dict[str, 
     torch.nn.init.normal_(model.text_mlp.weight, std=0.6)
     with torch.no_grad():
         model.llm.get_output_embeddings().weight[~_whole_words(folder, model)] = 0
-    parts: dict[str, dict[str, torch.Tensor]] = {
-        "llm": _named(model.llm),
-        "vision2d_model": _named(model.vision2d_model),
-        "vision2d_connector": _named(model.vision2d_connector, "_connector."),
-        "vision3d_model": {
-            **_named(model.vision3d_model, "vision_encoder."),
-            **_named(model.text_model, "language_encoder."),
-        },
-        "vision3d_connector": {
-            **_named(model.vision3d_connector, "_connector."),
-            **_named(model.text_mlp, "text_mlp."),
-        },
-    }
-    if tied:
-        del parts["llm"]["lm_head.weight"]
-    return parts
+    return model
 
 
 def _whole_words(folder: Path, model: Med2E3) -> torch.Tensor:
@@ -228,13 +217,6 @@ def _whole_words(folder: Path, model: Med2E3) -> torch.Tensor:
     words = torch.zeros(model.configuration.llm["vocab_size"], dtype=torch.bool)
     words[: len(pieces)] = torch.tensor([piece in known for piece in pieces])
     return words
-
-
-def _named(module: torch.nn.Module, prefix: str = "") -> dict[str, torch.Tensor]:
-    return {
-        prefix + name: tensor.detach().to(torch.bfloat16).contiguous().clone()
-        for name, tensor in module.named_parameters(remove_duplicate=False)
-    }
 
 
 def _write_json(path: Path, content: dict[str, object]) -> None:
