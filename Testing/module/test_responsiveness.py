@@ -44,7 +44,7 @@ class ResponsivenessTest(ModuleTestCase):
     def test_the_main_thread_is_never_held_during_a_report(self):
         volumeNode = slicer.util.loadVolume(str(CHEST_CT))
         self.select(volumeNode)
-        gaps = []
+        gaps, beats = [], 0
         # The machine may be busy with something else once, but not each time.
         for window in ("lung", "mediastinum", "bone")[:ROUNDS]:
             # Another window makes the scan travel and be encoded anew.
@@ -54,10 +54,11 @@ class ResponsivenessTest(ModuleTestCase):
             self.generateReport()
             heartbeat.stop()
             self.assertReportIsThere()
-            self.assertGreater(heartbeat.beats, 5)
+            beats += heartbeat.beats
             gaps.append(heartbeat.longest[0])
             print(
                 f"longest gap of the heartbeat: {1000 * heartbeat.longest[0]:.0f} ms, before the "
                 f"end of: {heartbeat.longest[1]}"
             )
+        self.assertGreater(beats, 20)
         self.assertLess(statistics.median(gaps), LONGEST_GAP_SECONDS)
