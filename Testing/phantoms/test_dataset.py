@@ -101,14 +101,14 @@ def test_volumes_are_what_the_engine_makes_of_the_phantoms(folder):
             continue
         truth = record["phantom"]
         volume = np.load(folder / record["vision3d"])
-        assert volume.dtype == np.float32
+        assert volume.dtype == np.float16
         assert volume.shape == (1, *SIZE)
         assert volume.min() >= 0
         assert volume.max() <= 1
         phantom = make_phantom(truth["seed"], grid=DRAFT_GRID)
         scan = Scan(phantom.voxels, phantom.ijk_to_ras, "CT")
         prepared = prepare(scan, plane=truth["plane"], window="auto", size=SIZE)
-        assert np.array_equal(volume, prepared.volume.numpy())
+        assert np.array_equal(volume, prepared.volume.numpy().astype(np.float16))
         assert (truth["region"], truth["phase"]) == (phantom.region, phantom.phase)
 
 
@@ -138,6 +138,33 @@ def test_the_truth_stands_beside_each_record(folder):
         if truth["depends_on"]:
             of_findings = [truth["findings"][number]["slices"] for number in truth["depends_on"]]
             assert set(truth["slices"]) == set().union(*of_findings)
+
+
+def test_each_patch_tells_what_it_shows(folder):
+    """Held against the voxels of the phantom, carried to the model's patches one by one."""
+    record = next(r for r in every_record(folder) if r["phantom"]["findings"])
+    truth = record["phantom"]
+    cover = np.load(folder / truth["cover"])
+    assert cover.dtype == np.uint8
+    assert cover.shape == (
+        len(truth["findings"]) + len(truth["organs"]), SIZE[0], SIZE[1] // 16, SIZE[2] // 16
+    )  # fmt: skip
+    phantom = make_phantom(truth["seed"], grid=DRAFT_GRID)
+    scan = Scan(phantom.voxels, phantom.ijk_to_ras, "CT")
+    geometry = prepare(scan, plane=truth["plane"], size=SIZE).geometry
+    ijk_to_patch = np.linalg.inv(geometry.overlay_to_ijk)
+    masks = [*(finding.mask for finding in phantom.findings), *phantom.organs.values()]
+    for mask, covered in zip(masks, cover, strict=True):
+        ijk = np.argwhere(mask)[:, ::-1]
+        column, row, slice_ = np.rint(ijk_to_patch[:3] @ np.c_[ijk, np.ones(len(ijk))].T)
+        voxels = np.zeros(covered.shape)
+        inside = (column >= 0) & (row >= 0) & (slice_ >= 0) & (slice_ < covered.shape[0])
+        inside &= (row < covered.shape[1]) & (column < covered.shape[2])
+        places = tuple(axis[inside].astype(int) for axis in (slice_, row, column))
+        np.add.at(voxels, places, 1)
+        # A patch that is covered for the most part holds more of the mask's voxels than one that
+        # is not covered at all.
+        assert voxels[covered > 200].min(initial=np.inf) > voxels[covered == 0].max(initial=0)
 
 
 def test_no_seed_and_no_paraphrase_is_shared(folder):
@@ -247,7 +274,7 @@ def test_a_full_disk_leaves_nothing_unfinished(tmp_path, monkeypatch):
 
     def fills_up(source, target):
         calls.append(target)
-        if len(calls) > 3:
+        if len(calls) > 4:
             raise OSError(errno.ENOSPC, "No space left on device", str(target))
         replace_file(source, target)
 
@@ -256,7 +283,7 @@ def test_a_full_disk_leaves_nothing_unfinished(tmp_path, monkeypatch):
         with pytest.raises(InputError, match=r"is full; make room and run the command again"):
             write(tmp_path, train=3)
     left = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
-    assert left == ["1000000.json", "1000000.npy", "1000001.npy"]
+    assert left == ["1000000.cover.npy", "1000000.json", "1000000.npy", "1000001.npy"]
     write(tmp_path, train=3)
     assert len({record["vision3d"] for record in records(tmp_path, "train")}) == 3
 

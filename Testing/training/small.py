@@ -24,6 +24,9 @@ def write_data(folder: Path, volumes: int = 6, name: str = "train") -> Path:
         path = f"{name}/{number}.npy"
         (folder / name).mkdir(exist_ok=True)
         np.save(folder / path, voxels)
+        cover = np.zeros((2, SIZE[0], 4, 4), np.uint8)
+        cover[0, place, 1, 1] = cover[1] = 255
+        np.save(folder / name / f"{number}.cover.npy", cover)
         truth = {
             "plane": "axial",
             "region": "chest",
@@ -36,6 +39,7 @@ def write_data(folder: Path, volumes: int = 6, name: str = "train") -> Path:
                 }
             ],
             "organs": {"lung": list(range(SIZE[0]))},
+            "cover": f"{name}/{number}.cover.npy",
         }  # fmt: skip
         for question, answer, asked_type in (
             ("Describe the findings of this medical image.", f"There is a {kind}. No mass.", 0),
@@ -96,7 +100,7 @@ def recipe() -> dict[str, object]:
             {
                 "name": "contrast", "objective": "contrast", "slices_per_volume": 3,
                 "train": {"vision2d_model": 1e-3, "vision3d_model": 1e-3, "text_model": 1e-3},
-                "trainer": {"per_device_train_batch_size": 3},
+                "optimizer": "muon", "trainer": {"per_device_train_batch_size": 3},
             },
             {
                 "name": "align", "objective": "answer", "after": ["language", "contrast"],

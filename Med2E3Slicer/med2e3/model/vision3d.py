@@ -7,6 +7,7 @@ which are those of MONAI's transformer blocks; a test holds it against the origi
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as functional
@@ -86,13 +87,14 @@ class SelfAttention(nn.Module):
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out_proj = nn.Linear(width, width)
+        self.attend: Callable[..., torch.Tensor] = functional.scaled_dot_product_attention
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         count, length, width = tokens.shape
         query, key, value = (
             self.qkv(tokens).view(count, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         )
-        attended = functional.scaled_dot_product_attention(query, key, value)
+        attended = self.attend(query, key, value)
         joined = attended.transpose(1, 2).reshape(count, length, width)
         projected: torch.Tensor = self.out_proj(joined)
         return projected

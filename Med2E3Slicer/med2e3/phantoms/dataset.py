@@ -1,10 +1,11 @@
 """Data sets of phantoms in the layout of the released code, to train, validate and test with.
 
 A folder holds ``train.json``, ``validation.json`` and ``test.json``, lists of records; a folder of
-volumes for each, float32 ``.npy`` [1, slices, rows, columns] from 0 to 1 as the engine prepares
-scans; and ``dataset.json``, which tells how all of it was made. A record is one question about one
-volume, with its answer. Splits share no seed and no paraphrase of a question between training and
-the rest.
+volumes for each, float16 ``.npy`` [1, slices, rows, columns] from 0 to 1 as the engine prepares
+scans, and beside each what covers its patches (``.cover.npy``: findings, then organs, in the order
+in which the records name them); and ``dataset.json``, which tells how all of it was made. A record
+is one question about one volume, with its answer. Splits share no seed and no paraphrase of a
+question between training and the rest.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ from med2e3.phantoms.questions import (
     report_question,
 )
 from med2e3.phantoms.report import describe, write_report
-from med2e3.phantoms.slices import slices_of, slices_touching
+from med2e3.phantoms.slices import coverage, slices_of, slices_touching
 from med2e3.volume import MODEL_SIZE, Scan, prepare
 from med2e3.volume.geometry import SliceGeometry
 
-GENERATOR = 1
+GENERATOR = 2
 """Goes up when the same seed would give another volume or another text."""
 
 FIRST_SEEDS = {"train": 1_000_000, "validation": 2_000_000, "test": 3_000_000}
@@ -56,7 +57,7 @@ _BOTH_WAYS = 0.5
 """How often a question on organ, abnormality or location is asked both open and closed."""
 _IMAGE = "<image3d>"
 """Where the volume stands in a question, in the released layout."""
-_FLOAT32 = 4
+_FLOAT16 = 2
 _NPY_HEADER = 128
 
 Progress = Callable[[int, int], None]
@@ -90,6 +91,12 @@ class _Volume:
     @property
     def voxels_path(self) -> Path:
         return self.folder / self.name
+
+    @property
+    def cover_name(self) -> str:
+        """How much of each patch each finding and organ covers: uint8 [finding or organ, slices,
+        patch rows, patch columns], 255 where it fills the patch."""
+        return f"{self.split}/{self.seed}.cover.npy"
 
     @property
     def records_path(self) -> Path:
@@ -220,7 +227,7 @@ def _is_whole(volume: _Volume) -> bool:
 
 
 def _bytes(size: tuple[int, int, int]) -> int:
-    return _NPY_HEADER + _FLOAT32 * int(np.prod(size))
+    return _NPY_HEADER + _FLOAT16 * int(np.prod(size))
 
 
 def _drawn(volumes: Sequence[_Volume], workers: int) -> Iterator[None]:
@@ -250,7 +257,10 @@ def _draw(volume: _Volume) -> None:
     scan = Scan(phantom.voxels, phantom.ijk_to_ras, "CT")
     prepared = prepare(scan, plane=plane, size=volume.settings.size)
     records = _records(volume, phantom, plane, prepared.geometry, random)
-    _write_voxels(volume.voxels_path, prepared.volume.numpy())
+    _write_array(volume.voxels_path, prepared.volume.numpy().astype(np.float16))
+    masks = [*(finding.mask for finding in phantom.findings), *phantom.organs.values()]
+    cover = np.rint(coverage(masks, prepared.geometry) * 255)
+    _write_array(volume.folder / volume.cover_name, cover.astype(np.uint8))
     # After the voxels: where the records are, the voxels are.
     _write(volume.records_path, _json({"made": volume.settings.told(), "records": records}))
 
@@ -263,7 +273,7 @@ def _records(
     random: np.random.Generator,
 ) -> list[dict[str, Any]]:
     wording = "train" if volume.split == "train" else "test"
-    truth = _truth(phantom, plane, geometry)
+    truth = _truth(phantom, plane, geometry) | {"cover": volume.cover_name}
     every_slice = list(range(geometry.size[0]))
     asked = report_question(random, wording)
     records = [
@@ -375,11 +385,11 @@ def _write(path: Path, content: bytes) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def _write_voxels(path: Path, voxels: np.ndarray[Any, np.dtype[Any]]) -> None:
+def _write_array(path: Path, values: np.ndarray[Any, np.dtype[Any]]) -> None:
     unfinished = path.with_name(f".{path.name}.part")
     try:
         with unfinished.open("wb") as file:
-            np.save(file, np.ascontiguousarray(voxels, np.float32))
+            np.save(file, np.ascontiguousarray(values))
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -62,7 +62,7 @@ LEVELLED = frozenset({"brain", "lung", "liver", "spleen", "kidney"})
 LEVELS = ("lower", "middle", "upper")
 SIDES = {-1: "right", 1: "left", 0: ""}
 
-_SHARES = (0.35, 0.35, 0.20, 0.10)
+_SHARES = (0.2, 0.25, 0.3, 0.25)
 _ONE_SEX = {"uterus": "female", "ovary": "female", "prostate": "male"}
 # Not at the border between two levels.
 _LEVEL_ENDS = {"lower": (0.03, 0.29), "middle": (0.37, 0.63), "upper": (0.71, 0.97)}

@@ -30,7 +30,7 @@ _BIGGER_MALE = 0.03
 def make_phantom(seed: int, *, region: str | None = None, grid: Grid = SCAN_GRID) -> Phantom:
     """A synthetic CT with its truth: the same body, findings and field of view on every grid.
 
-    ``region`` is one of REGIONS; without it the seed draws one. About a third of the phantoms has
+    ``region`` is one of REGIONS; without it the seed draws one. About one phantom in five has
     no finding. Raises ValueError for an unknown region.
     """
     if region is not None and region not in REGIONS:

@@ -41,10 +41,14 @@ class View:
     def of_volume(self, volume: NDArray[Any]) -> NDArray[Any]:
         """A volume [1, slices, rows, columns] as this view shows it. Rows and columns must be equal
         in number. Intensities may leave [0, 1], as in the released recipe."""
-        seen = np.rot90(volume, self.quarter_turns, axes=(2, 3))
-        seen = np.flip(seen, tuple(axis + 1 for axis in range(3) if self.mirrored[axis]))
+        seen = self.of_places(volume)
         shown: NDArray[Any] = (seen * self.scale + self.shift).astype(volume.dtype, copy=False)
         return shown
+
+    def of_places(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Anything [..., slices, rows, columns] with each value where this view shows its place."""
+        seen = np.rot90(values, self.quarter_turns, axes=(-2, -1))
+        return np.flip(seen, tuple(axis - 3 for axis in range(3) if self.mirrored[axis]))
 
     def of_text(self, text: str) -> str:
         """A text about the volume, true for this view."""

@@ -6,9 +6,11 @@ volume), never on what was drawn before: a run that goes on after a kill sees th
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 from med2e3.errors import InputError
 from med2e3.training.augmentation import PLAIN, View, random_view
 from med2e3.training.batches import Pick
-from med2e3.training.captions import Caption, caption_of, slice_captions, volume_text
+from med2e3.training.captions import Caption, captions_of, some_captions, volume_text
 from med2e3.training.features import Features
 from med2e3.training.objectives import IGNORED
 from med2e3.training.records import Record, open_volume
@@ -42,15 +44,19 @@ class Volumes:
         # The same for all questions about a volume in an epoch: they share one encoding.
         return random_view(np.random.default_rng((self._seed, epoch, zlib.crc32(volume.encode()))))
 
-    def load(self, volume: str, view: View) -> NDArray[np.float32]:
-        """[1, slices, rows, columns], float32."""
+    def open(self, name: str) -> NDArray[Any]:
+        """A file of the data set as it is, mapped into memory."""
         try:
-            found = np.asarray(open_volume(self._images / volume), dtype=np.float32)
+            return open_volume(self._images / name)
         except (OSError, ValueError) as error:
             raise InputError(
-                f"The volume {self._images / volume} cannot be read any more ({error}); put it "
-                "back and run the same command again to go on."
+                f"{self._images / name} cannot be read any more ({error}); put it back and run the "
+                "same command again to go on."
             ) from error
+
+    def load(self, volume: str, view: View) -> NDArray[np.float32]:
+        """[1, slices, rows, columns], float32."""
+        found = np.asarray(self.open(volume), dtype=np.float32)
         return found if view is PLAIN else view.of_volume(found)
 
 
@@ -192,20 +198,24 @@ class ContrastBatches:
         *,
         seed: int,
         slices_per_volume: int,
-        with_volumes: bool,
-        with_slices: bool,
+        texts_per_volume: int,
+        patches_3d: tuple[int, int, int] | None,
+        patches_2d: tuple[int, int] | None,
     ) -> None:
+        """``patches_3d`` (depth, height, width) and ``patches_2d`` (rows, columns) are the grids of
+        the encoders that learn, None for one that does not."""
         self._records: dict[str, list[Record]] = {}
         for record in records:
             self._records.setdefault(record.volume, []).append(record)
         self.volume_names = list(self._records)
-        self._captions = [slice_captions(said) for said in self._records.values()]
+        self._captions = [captions_of(said) for said in self._records.values()]
         self._texts = texts
         self._volumes = volumes
         self._seed = seed
         self._slices_per_volume = slices_per_volume
-        self._with_volumes = with_volumes
-        self._with_slices = with_slices
+        self._texts_per_volume = texts_per_volume
+        self._patches_3d = patches_3d
+        self._patches_2d = patches_2d
         self.cut_answers: set[str] = set()
 
     @property
@@ -213,33 +223,69 @@ class ContrastBatches:
         return [1] * len(self.volume_names)
 
     def __call__(self, picks: Sequence[Pick]) -> Batch:
-        loaded, said, slices = [], [], _Slices()
+        said = _Said()
+        reports, loaded, chosen, views = [], [], [], []
         for epoch, number in picks:
             name = self.volume_names[number]
             random = np.random.default_rng((self._seed, epoch, number))
             view = self._volumes.view(name, epoch)
-            volume = self._volumes.load(name, view)
+            views.append(view)
+            loaded.append(self._volumes.load(name, view))
+            said.add(self._captions[number], self._texts_per_volume, view, random)
             records = self._records[name]
             record = records[random.integers(len(records))]
-            said.append(view.of_text(volume_text(record, random)))
-            if self._with_volumes:
-                loaded.append(volume)
-            if self._with_slices:
-                for chosen in self._choose(number, volume.shape[1], random):
-                    slices.add(volume, chosen, number, self._captions[number], view, random)
-        batch: Batch = {}
-        if self._with_volumes:
+            reports.append(view.of_text(volume_text(record, random)))
+            chosen.append(self._choose(number, loaded[-1].shape[1], random))
+        batch = self._read("caption", said.texts)
+        covers = [self._cover(number, view) for (_, number), view in zip(picks, views, strict=True)]
+        if self._patches_3d:
+            batch |= self._read("report", reports)
             batch["volumes"] = _stacked(loaded)
-            batch["text_ids"], batch["text_mask"] = padded_texts(
-                [self._texts.scoring(text) for text in said]
+            batch["volume_truth"] = torch.from_numpy(said.truth_of_volumes())
+            batch["volume_patch_truth"] = torch.from_numpy(
+                np.stack(
+                    [
+                        said.truth_of_patches(place, cover, self._patches_3d)
+                        for place, cover in enumerate(covers)
+                    ]
+                )
             )
-        if self._with_slices:
-            batch["slices"] = torch.from_numpy(np.stack(slices.pictures))
-            batch["slice_text_ids"], batch["slice_text_mask"] = padded_texts(
-                [self._texts.scoring(text) for text in slices.texts]
+        if self._patches_2d:
+            depth = loaded[0].shape[1]
+            shown = [
+                [depth - 1 - i if view.mirrored[0] else i for i in slices]
+                for slices, view in zip(chosen, views, strict=True)
+            ]
+            batch["slices"] = _concatenated(
+                volume[0, places] for volume, places in zip(loaded, shown, strict=True)
             )
-            batch["matches"] = slices.matches()
+            batch["slice_truth"] = _concatenated(
+                said.truth_of_slices(place, slices) for place, slices in enumerate(chosen)
+            )
+            truths = [
+                said.truth_of_patches(
+                    place,
+                    None if cover is None else cover[:, slices],
+                    (len(slices), *self._patches_2d),
+                )
+                for place, (cover, slices) in enumerate(zip(covers, shown, strict=True))
+            ]
+            batch["slice_patch_truth"] = _concatenated(
+                truth.reshape(len(slices), -1, len(said.texts))
+                for truth, slices in zip(truths, shown, strict=True)
+            )
         return batch
+
+    def _cover(self, number: int, view: View) -> NDArray[np.uint8] | None:
+        """What each patch of a volume shows, where that is known."""
+        truth = self._records[self.volume_names[number]][0].phantom or {}
+        if "cover" not in truth:
+            return None
+        return view.of_places(self._volumes.open(truth["cover"]))
+
+    def _read(self, name: str, texts: Sequence[str]) -> Batch:
+        ids, mask = padded_texts([self._texts.scoring(text) for text in texts])
+        return {f"{name}_ids": ids, f"{name}_mask": mask}
 
     def _choose(self, number: int, depth: int, random: np.random.Generator) -> list[int]:
         """Slices of a volume, half of them where its shorter captions are true: most findings are
@@ -256,46 +302,96 @@ class ContrastBatches:
         return sorted(near + others[: count - len(near)])
 
 
-class _Slices:
-    """The slices of a batch, each with a text, and which texts are true of which."""
+_SEEN = 14
+"""Of 255: a patch of which less is covered, but something, counts neither as covered nor as not."""
+
+
+class _Said:
+    """The texts of a batch, each once, and what is known of each about every volume."""
 
     def __init__(self) -> None:
-        self.pictures: list[NDArray[np.float32]] = []
-        self.texts: list[str] = []
-        self._places: list[tuple[int, int]] = []
-        self._true_of: list[Caption] = []
+        self._numbers: dict[tuple[str, bool], int] = {}
+        self._volumes: list[dict[tuple[str, bool], Caption]] = []
 
     def add(
-        self,
-        volume: NDArray[np.float32],
-        number: int,
-        volume_number: int,
-        captions: Sequence[Caption],
-        view: View,
-        random: np.random.Generator,
+        self, captions: Sequence[Caption], count: int, view: View, random: np.random.Generator
     ) -> None:
-        caption = caption_of(captions, number, random)
-        if caption is None:
-            return
-        shown = volume.shape[1] - 1 - number if view.mirrored[0] else number
-        self.pictures.append(volume[0, shown])
-        self.texts.append(view.of_text(caption.text))
-        self._places.append((volume_number, number))
-        self._true_of.append(caption)
+        seen = [replace(caption, text=view.of_text(caption.text)) for caption in captions]
+        for caption in some_captions(seen, count, random):
+            self._numbers.setdefault(_key(caption), len(self._numbers))
+        self._volumes.append({_key(caption): caption for caption in seen})
 
-    def matches(self) -> torch.Tensor:
-        """[slices, texts], true where a text is of the slice's volume and holds for the slice, or
-        says the same as the slice's own."""
-        volumes = np.array([volume for volume, _ in self._places])
-        found: Any = np.array(self.texts)[:, None] == np.array(self.texts)[None]
-        for column, caption in enumerate(self._true_of):
-            same = volumes == volumes[column]
-            holds = np.array(
-                [caption.slices is None or number in caption.slices for _, number in self._places]
-            )
-            found[:, column] |= same & holds
-        return torch.from_numpy(found)
+    @property
+    def texts(self) -> list[str]:
+        return [text for text, _ in self._numbers]
+
+    def truth_of_volumes(self) -> NDArray[np.int8]:
+        """[volumes, texts]: 1 where a text is true of a volume, -1 where it is false, 0 where
+        nobody knows."""
+        return np.stack([self._row(said) for said in self._volumes])
+
+    def truth_of_slices(self, number: int, slices: Sequence[int]) -> NDArray[np.int8]:
+        """[slices, texts] for some slices of a volume, as for volumes."""
+        return np.stack([self._row(self._volumes[number], one) for one in slices])
+
+    def truth_of_patches(
+        self, number: int, cover: NDArray[np.uint8] | None, grid: tuple[int, int, int]
+    ) -> NDArray[np.int8]:
+        """[patches, texts] of a ``grid`` of patches (slices, rows, columns) of a volume.
+
+        ``cover`` [findings and organs, slices, patch rows, patch columns] tells how much of each
+        patch they cover, to 255; without it nothing is known.
+        """
+        truth = np.zeros((math.prod(grid), len(self._numbers)), np.int8)
+        if cover is None:
+            return truth
+        most = _most(cover, grid).reshape(len(cover), -1)
+        said = self._volumes[number]
+        for key, column in self._numbers.items():
+            caption = said.get(key)
+            if caption is None and not key[1]:
+                truth[:, column] = -1
+            elif caption is not None and caption.seen_as:
+                shown = most[list(caption.seen_as)].max(axis=0)
+                truth[:, column] = np.where(shown >= _SEEN, 1, np.where(shown == 0, -1, 0))
+        return truth
+
+    def _row(
+        self, said: Mapping[tuple[str, bool], Caption], number: int | None = None
+    ) -> NDArray[np.int8]:
+        row = np.zeros(len(self._numbers), np.int8)
+        for key, column in self._numbers.items():
+            caption = said.get(key)
+            if caption is None:
+                row[column] = 0 if key[1] else -1
+            elif number is None or caption.slices is None or number in caption.slices:
+                row[column] = 1
+            else:
+                row[column] = -1
+        return row
+
+
+def _key(caption: Caption) -> tuple[str, bool]:
+    return caption.text, caption.one_of_many
+
+
+def _most(cover: NDArray[np.uint8], grid: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """The most that any part of a patch is covered, where patches of the grid are larger."""
+    shape = cover.shape[1:]
+    if any(size % count for size, count in zip(shape, grid, strict=True)):
+        raise InputError(
+            f"The records tell what covers {shape} patches (slices, rows, columns) and the encoder "
+            f"has {grid}; give the encoder patches of 16 voxels, or train it without the contrast "
+            "stage."
+        )
+    parts = [n for size, count in zip(shape, grid, strict=True) for n in (count, size // count)]
+    most: NDArray[np.uint8] = cover.reshape(len(cover), *parts).max(axis=(2, 4, 6))
+    return most
 
 
 def _stacked(volumes: Sequence[NDArray[np.float32]]) -> torch.Tensor:
     return torch.from_numpy(np.stack(volumes))
+
+
+def _concatenated(parts: Iterable[NDArray[Any]]) -> torch.Tensor:
+    return torch.from_numpy(np.concatenate(list(parts)))

@@ -27,9 +27,9 @@ from transformers import AddedToken, LlamaTokenizer, SiglipVisionConfig
 
 from med2e3.errors import InputError
 from med2e3.model import Med2E3
-from med2e3.model.checkpoint import PARTS, TOKENIZER_FILES
+from med2e3.model.checkpoint import PARTS
 from med2e3.model.configuration import RELEASED, read_configuration, read_json
-from med2e3.model.prompt import SYSTEM
+from med2e3.model.prompt import SYSTEM, TOKENIZER_FILES
 from med2e3.model.saving import part_weights, save_part
 from med2e3.model.weights import Weights, assign_weights, read_weights, weight_files
 

@@ -130,101 +130,123 @@ class LanguageObjective(Objective):
 class ContrastObjective(Objective):
     """Which text belongs to which volume and to which slice (stage 0).
 
-    Volumes and texts: CLIP's objective, as M3D-CLIP was trained (arXiv 2404.00578): among the texts
-    of a batch find that of the volume, and the other way round. M3D-CLIP holds the class token
-    against the text ("class"); its tokens, which Med-2E3 reads, are then trained indirectly, and
-    those of the last block not at all. "mean" takes the mean over the tokens instead.
+    Volumes and reports: CLIP's objective, as M3D-CLIP was trained (arXiv 2404.00578): among the
+    texts of a batch find that of the volume, and the other way round. M3D-CLIP holds the class
+    token against the text ("class"); its tokens, which Med-2E3 reads, are then trained indirectly,
+    and those of the last block not at all. "mean" takes the mean over the tokens instead.
 
-    Slices and texts: SigLIP's (arXiv 2303.15343): each pair of slice and text is right or wrong by
-    itself, so that one text may be true of several slices. The mean over the tokens stands for a
-    slice where SigLIP has a pooling head: Med-2E3 never uses that head, and the keys of TG-IS are
-    means over tokens.
+    Slices and captions, and volumes and captions: SigLIP's (arXiv 2303.15343): each pair is right
+    or wrong by itself, so that one text may be true of several slices and several texts of one; a
+    pair of which nothing is known does not count. The mean over the tokens stands for a slice where
+    SigLIP has a pooling head: Med-2E3 never uses that head, and the keys of TG-IS are means over
+    tokens.
+
+    Patches and captions, where the records tell what a patch shows, as those of phantoms do: the
+    same objective once more. Encoders of a few million published pictures need it not; from nothing
+    and with some thousand volumes it is what makes them see small things (docs/decisions/0010).
 
     Texts go through the network's own text encoder, by the embedding that TG-IS uses. The
     projections into a common space and the temperatures are dropped after the stage.
     """
 
-    def __init__(
-        self, network: Med2E3, trained: Collection[str], pooling: str, texts_in_batch: int
-    ) -> None:
+    def __init__(self, network: Med2E3, trained: Collection[str], pooling: str) -> None:
         super().__init__(network, trained)
         self._pooling = pooling
         configuration = network.configuration
         width = configuration.text["hidden_size"]
         self.heads = nn.ModuleDict()
-        self.temperatures = nn.ParameterDict()
+        self.scales = nn.ParameterDict()
+        self.biases = nn.ParameterDict()
+        seen = {}
         if "vision3d_model" in trained:
-            self.heads["volume"] = _head(configuration.vision3d.hidden_size, width)
-            self.heads["volume_text"] = _head(width, width)
-            self.temperatures["volume"] = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+            seen["volume"] = seen["volume_patch"] = configuration.vision3d.hidden_size
+            self.heads["report"] = _head(width, width)
+            self.scales["report"] = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         if "vision2d_model" in trained:
-            self.heads["slice"] = _head(configuration.vision2d["hidden_size"], width)
-            self.heads["slice_text"] = _head(width, width)
-            self.temperatures["slice"] = nn.Parameter(torch.tensor(math.log(10.0)))
-            # As many wrong pairs as texts come with each right one: begin by saying so.
-            self.bias = nn.Parameter(torch.tensor(-math.log(max(2, texts_in_batch))))
+            seen["slice"] = seen["slice_patch"] = configuration.vision2d["hidden_size"]
+        for name, hidden in seen.items():
+            self.heads[name] = _head(hidden, width)
+            self.heads[f"{name}_caption"] = _head(width, width)
+            # SigLIP's own: wrong pairs are many, so begin by saying that all are.
+            self.scales[name] = nn.Parameter(torch.tensor(math.log(10.0)))
+            self.biases[name] = nn.Parameter(torch.tensor(-4.0))
 
     def forward(
         self,
-        text_ids: torch.Tensor | None = None,
-        text_mask: torch.Tensor | None = None,
+        caption_ids: torch.Tensor,
+        caption_mask: torch.Tensor,
+        report_ids: torch.Tensor | None = None,
+        report_mask: torch.Tensor | None = None,
         volumes: torch.Tensor | None = None,
+        volume_truth: torch.Tensor | None = None,
+        volume_patch_truth: torch.Tensor | None = None,
         slices: torch.Tensor | None = None,
-        slice_text_ids: torch.Tensor | None = None,
-        slice_text_mask: torch.Tensor | None = None,
-        matches: torch.Tensor | None = None,
+        slice_truth: torch.Tensor | None = None,
+        slice_patch_truth: torch.Tensor | None = None,
     ) -> Outcome:
-        """``volumes`` [n, 1, slices, rows, columns] with one text each, ``slices``
-        [m, rows, columns] with one text each; ``matches`` [m, m] tells which texts are true of
-        which slices."""
-        outcome: Outcome = {}
-        losses = []
-        if volumes is not None and text_ids is not None:
-            loss, right = self._volume_loss(volumes, text_ids, text_mask)
-            outcome |= {"volume_loss": loss.detach(), "volume_accuracy": right}
-            losses.append(loss)
-        if slices is not None and slice_text_ids is not None and matches is not None:
-            loss, right = self._slice_loss(slices, slice_text_ids, slice_text_mask, matches)
-            outcome |= {"slice_loss": loss.detach(), "slice_accuracy": right}
-            losses.append(loss)
-        outcome["loss"] = torch.stack(losses).sum()
-        return outcome
+        """``volumes`` [n, 1, slices, rows, columns] with one report each, ``slices``
+        [m, rows, columns]; ``caption_ids`` [t, length]. ``volume_truth`` [n, t] and ``slice_truth``
+        [m, t] are 1 where a caption is true, -1 where it is false and 0 where nobody knows;
+        ``volume_patch_truth`` [n, patches, t] and ``slice_patch_truth`` [m, patches, t] the same of
+        their patches."""
+        losses: Outcome = {}
+        shares: Outcome = {}
+        captions = self.network.embed_texts(caption_ids, caption_mask).float()
+        if volumes is not None and report_ids is not None:
+            tokens = self.network.vision3d_model.all_tokens(volumes)
+            patches = tokens[:, 1:]
+            pooled = tokens[:, 0] if self._pooling == "class" else patches.mean(dim=1)
+            reports = self.network.embed_texts(report_ids, report_mask)
+            losses["report"], shares["report"] = self._clip_loss(pooled, reports)
+            self._compare("volume", pooled, captions, volume_truth, losses, shares)
+            self._compare("volume_patch", patches, captions, volume_patch_truth, losses, shares)
+        if slices is not None:
+            patches = self.network.vision2d_model(slices)
+            pooled = patches.mean(dim=1)
+            self._compare("slice", pooled, captions, slice_truth, losses, shares)
+            self._compare("slice_patch", patches, captions, slice_patch_truth, losses, shares)
+        outcome = {f"{name}_loss": loss.detach() for name, loss in losses.items()}
+        outcome |= {f"{name}_accuracy": share for name, share in shares.items()}
+        return outcome | {"loss": torch.stack(list(losses.values())).sum()}
 
-    def _volume_loss(
-        self, volumes: torch.Tensor, text_ids: torch.Tensor, text_mask: torch.Tensor | None
+    def _clip_loss(
+        self, volumes: torch.Tensor, reports: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        tokens = self.network.vision3d_model.all_tokens(volumes)
-        pooled = tokens[:, 0] if self._pooling == "class" else tokens[:, 1:].mean(dim=1)
-        seen = functional.normalize(self.heads["volume"](pooled).float(), dim=-1)
-        read = self._read("volume_text", text_ids, text_mask)
         # CLIP keeps the temperature from running away.
-        scale = self.temperatures["volume"].exp().clamp(max=100)
-        logits = scale * seen @ read.T
+        scale = self.scales["report"].exp().clamp(max=100)
+        with torch.autocast(volumes.device.type, enabled=False):
+            logits = scale * self._common("volume", volumes) @ self._common("report", reports).T
         own = torch.arange(len(logits), device=logits.device)
         loss = (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2
         return loss, (logits.argmax(dim=1) == own).float().mean()
 
-    def _slice_loss(
+    def _compare(
         self,
-        slices: torch.Tensor,
-        text_ids: torch.Tensor,
-        text_mask: torch.Tensor | None,
-        matches: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        pooled = self.network.vision2d_model(slices).mean(dim=1)
-        seen = functional.normalize(self.heads["slice"](pooled).float(), dim=-1)
-        read = self._read("slice_text", text_ids, text_mask)
-        logits = self.temperatures["slice"].exp() * seen @ read.T + self.bias
-        signs = matches.to(logits.dtype) * 2 - 1
-        loss = -functional.logsigmoid(signs * logits).sum() / len(slices)
-        best = matches.gather(1, logits.argmax(dim=1, keepdim=True))
-        return loss, best.float().mean()
+        kind: str,
+        seen: torch.Tensor,
+        captions: torch.Tensor,
+        truth: torch.Tensor | None,
+        losses: Outcome,
+        shares: Outcome,
+    ) -> None:
+        """Hold ``seen`` [..., hidden] against captions [t, width]: the loss of one picture over all
+        its pairs, and the share of true captions that are among the likeliest of their picture, as
+        many as are true of it."""
+        if truth is None or not truth.any():
+            return
+        with torch.autocast(seen.device.type, enabled=False):
+            cosines = self._common(kind, seen) @ self._common(f"{kind}_caption", captions).T
+        logits = (self.scales[kind].exp() * cosines + self.biases[kind]).flatten(0, -2)
+        truth = truth.flatten(0, -2).to(logits.dtype)
+        # The logarithm of the sigmoid of a right pair's logit and of a wrong one's negative.
+        losses[kind] = (functional.softplus(-truth * logits) * truth.abs()).sum() / len(logits)
+        with torch.no_grad():
+            shares[kind] = _recall(logits, truth)
 
-    def _read(
-        self, head: str, text_ids: torch.Tensor, text_mask: torch.Tensor | None
-    ) -> torch.Tensor:
-        embedded = self.network.embed_texts(text_ids, text_mask)
-        return functional.normalize(self.heads[head](embedded).float(), dim=-1)
+    def _common(self, head: str, embedded: torch.Tensor) -> torch.Tensor:
+        flat = embedded.float().flatten(0, -2)
+        common = functional.normalize(self.heads[head](flat), dim=-1)
+        return common.view(*embedded.shape[:-1], -1)
 
 
 def hidden_states(llm: Any, **inputs: torch.Tensor) -> torch.Tensor:
@@ -248,5 +270,22 @@ def next_token_loss(llm: Any, hidden: torch.Tensor, labels: torch.Tensor) -> Out
     }
 
 
+def _recall(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Both [pictures, captions]."""
+    likeliest = logits.masked_fill(truth == 0, -torch.inf).sort(dim=1, descending=True).values
+    right = truth > 0
+    count = right.sum(dim=1, keepdim=True)
+    least = likeliest.gather(1, (count - 1).clamp(min=0))
+    return ((logits >= least) & right).sum() / count.sum().clamp(min=1)
+
+
 def _head(width: int, common_width: int) -> nn.Sequential:
-    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, common_width, bias=False))
+    """From an encoder into the common space.
+
+    An encoder from nothing says nearly the same of everything. What all have in common is taken
+    away first, or telling the texts apart would take most of the stage.
+    """
+    return nn.Sequential(
+        nn.BatchNorm1d(width, affine=False, track_running_stats=False),
+        nn.Linear(width, common_width, bias=False),
+    )

@@ -40,10 +40,11 @@ class Stage:
     :class:`transformers.TrainingArguments` by their own names.
 
     ``questions_per_volume`` questions about one volume share a batch, so that its encoders run once
-    for them. ``slices_per_volume`` is how many slices of a volume the contrast stage draws, and
-    ``pooling`` ("mean" or "class") what of the 3D encoder it holds against a text. ``lora`` has
-    peft's ``LoraConfig`` arguments; then the language model learns through adapters, which are
-    merged into its weights in the end.
+    for them. ``slices_per_volume`` and ``texts_per_volume`` are how many slices and captions of a
+    volume the contrast stage draws, and ``pooling`` ("mean" or "class") what of the 3D encoder it
+    holds against a text. ``lora`` has peft's ``LoraConfig`` arguments; then the language model
+    learns through adapters, which are merged into its weights in the end. ``optimizer`` is "adamw"
+    (or what ``trainer`` names) or "muon", see :mod:`med2e3.training.optimizers`.
     """
 
     name: str
@@ -52,10 +53,12 @@ class Stage:
     after: tuple[str, ...] = ()
     questions_per_volume: int = 1
     slices_per_volume: int = 8
+    texts_per_volume: int = 16
     pooling: str = "mean"
     augment: bool = False
     cache_features: bool = False
     lora: dict[str, Any] | None = None
+    optimizer: str = "adamw"
     trainer: dict[str, Any] = field(default_factory=dict)
 
 
@@ -146,8 +149,9 @@ def _plan(values: dict[str, Any], path: Path) -> Plan:
     found = _Settings(values, path, "")
     data = found.part("data")
     common = found.get("trainer", dict, {})
+    optimizer = found.choice("optimizer", ("adamw", "muon"), "adamw")
     stages = [
-        _stage(_Settings(entry, path, f"stages[{number}]."), common)
+        _stage(_Settings(entry, path, f"stages[{number}]."), common, optimizer)
         for number, entry in enumerate(found.get("stages", list))
         if isinstance(entry, dict) or found.wrong(f"stages[{number}]", "a table")
     ]
@@ -172,7 +176,7 @@ def _plan(values: dict[str, Any], path: Path) -> Plan:
     return plan
 
 
-def _stage(found: _Settings, common: dict[str, Any]) -> Stage:
+def _stage(found: _Settings, common: dict[str, Any], optimizer: str) -> Stage:
     rates = found.get("train", dict)
     for part, rate in rates.items():
         if part not in TRAINABLE:
@@ -186,10 +190,12 @@ def _stage(found: _Settings, common: dict[str, Any]) -> Stage:
         after=tuple(found.get("after", list, [])),
         questions_per_volume=found.count("questions_per_volume", 1),
         slices_per_volume=found.count("slices_per_volume", 8),
+        texts_per_volume=found.count("texts_per_volume", 16),
         pooling=found.choice("pooling", ("mean", "class"), "mean"),
         augment=found.get("augment", bool, False),
         cache_features=found.get("cache_features", bool, False),
         lora=found.get("lora", dict, {}) or None,
+        optimizer=found.choice("optimizer", ("adamw", "muon"), optimizer),
         trainer={**common, **found.get("trainer", dict, {})},
     )
     found.done()

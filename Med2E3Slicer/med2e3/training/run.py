@@ -23,7 +23,7 @@ from med2e3.errors import InputError
 from med2e3.model import LoadedModel, load_model
 from med2e3.model.checkpoint import PARTS
 from med2e3.model.saving import part_weights, save_part
-from med2e3.training.captions import slice_captions
+from med2e3.training.captions import captions_of
 from med2e3.training.card import write_card
 from med2e3.training.folders import (
     FOLDER_OF,
@@ -211,7 +211,7 @@ def _texts(records: Sequence[Record]) -> list[str]:
         by_volume.setdefault(record.volume, []).append(record)
         texts += [record.asked, record.question, record.answer]
         texts.append((record.phantom or {}).get("description", ""))
-    texts += [caption.text for said in by_volume.values() for caption in slice_captions(said)]
+    texts += [caption.text for said in by_volume.values() for caption in captions_of(said)]
     return [text for text in texts if text]
 
 

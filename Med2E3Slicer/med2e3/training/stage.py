@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import TrainingArguments
 
 from med2e3.errors import InputError
 from med2e3.model import LoadedModel, load_model
 from med2e3.model.saving import part_weights, save_part
+from med2e3.training.attention import write_out_attention
 from med2e3.training.examples import AnswerBatches, ContrastBatches, LanguageBatches, Volumes
 from med2e3.training.features import Features, cached_features
 from med2e3.training.folders import FOLDER_OF, link_checkpoint, read_json_or_nothing
@@ -73,7 +76,9 @@ def train_stage(
         parameter.data = parameter.data.clone()
     arguments = _arguments(plan, stage, folder, bool(data.validation))
     torch.manual_seed(plan.seed)
-    objective = _objective(stage, model, arguments.per_device_train_batch_size)
+    objective = _objective(stage, model)
+    if arguments.use_cpu:
+        write_out_attention(model)
     if stage.lora:
         _add_adapters(model, stage.lora)
     batches = [
@@ -87,7 +92,8 @@ def train_stage(
     )
     with first_process_first():
         last = _last_whole_checkpoint(folder / "run")
-    trainer.train(resume_from_checkpoint=last)
+    with sdpa_kernel(SDPBackend.MATH) if arguments.use_cpu else nullcontext():
+        trainer.train(resume_from_checkpoint=last)
     _save(stage, model, trainer, folder, root, start)
     metrics = _last_metrics(trainer.state.log_history)
     return Result(metrics, sorted({name for one in batches for name in one.cut_answers}))
@@ -134,12 +140,11 @@ def _arguments(plan: Plan, stage: Stage, folder: Path, validated: bool) -> Train
         ) from error
 
 
-def _objective(stage: Stage, model: LoadedModel, batch_size: int) -> Objective:
+def _objective(stage: Stage, model: LoadedModel) -> Objective:
     if stage.objective == "language":
         return LanguageObjective(model, stage.train)
     if stage.objective == "contrast":
-        slices = batch_size * stage.slices_per_volume
-        return ContrastObjective(model, stage.train, stage.pooling, slices)
+        return ContrastObjective(model, stage.train, stage.pooling)
     return AnswerObjective(model, stage.train)
 
 
@@ -164,14 +169,22 @@ def _batches(
             volumes,
             seed=plan.seed,
             slices_per_volume=stage.slices_per_volume,
-            with_volumes="vision3d_model" in stage.train,
-            with_slices="vision2d_model" in stage.train,
+            texts_per_volume=stage.texts_per_volume,
+            patches_3d=model.configuration.vision3d.grid
+            if "vision3d_model" in stage.train
+            else None,
+            patches_2d=_patches_2d(model) if "vision2d_model" in stage.train else None,
         )
     kept: dict[str, Features] = {}
     if stage.cache_features:
         with first_process_first():
             kept = _features(stage, model, records, images, features, progress)
     return AnswerBatches(records, texts, volumes, kept.get("2d"), kept.get("3d"))
+
+
+def _patches_2d(model: LoadedModel) -> tuple[int, int]:
+    side = model.configuration.vision2d["image_size"] // model.configuration.vision2d["patch_size"]
+    return side, side
 
 
 def _features(

@@ -24,6 +24,7 @@ from med2e3.errors import Med2E3Error
 from med2e3.training.batches import GroupedBatches, Numbers, Pick
 from med2e3.training.examples import AnswerBatches, ContrastBatches, LanguageBatches
 from med2e3.training.objectives import Objective
+from med2e3.training.optimizers import MuonAndAdamW, is_hidden_matrix
 from med2e3.training.plan import Stage
 
 Batches = AnswerBatches | LanguageBatches | ContrastBatches
@@ -99,7 +100,10 @@ class StageTrainer(Trainer):
 
     def create_optimizer(self) -> torch.optim.Optimizer:
         """Each part of the network with its own learning rate; no decay of biases and norms."""
-        if self.optimizer is None:
+        if self.optimizer is None and self._stage.optimizer == "muon":
+            betas = (self.args.adam_beta1, self.args.adam_beta2)
+            self.optimizer = MuonAndAdamW(self._groups(), betas, self.args.adam_epsilon)
+        elif self.optimizer is None:
             kind, settings = self.get_optimizer_cls_and_kwargs(self.args)
             self.optimizer = kind(list(self._groups()), **settings)
         return self.optimizer
@@ -111,11 +115,18 @@ class StageTrainer(Trainer):
         parameters = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
         for part, rate in [*self._stage.train.items(), ("", fastest)]:
             mine = [(n, p) for n, p in parameters if _part_of(n) == part]
-            for decays in (True, False):
-                chosen = [p for n, p in mine if (p.ndim > 1) == decays]
-                if chosen:
-                    decay = self.args.weight_decay if decays else 0.0
-                    yield {"params": chosen, "lr": rate, "weight_decay": decay}
+            muon = {
+                n for n, p in mine if self._stage.optimizer == "muon" and is_hidden_matrix(n, p)
+            }
+            decay = self.args.weight_decay
+            groups: list[dict[str, Any]] = [
+                {"params": [p for n, p in mine if n in muon], "weight_decay": decay, "muon": True},
+                {"params": [p for n, p in mine if n not in muon and p.ndim > 1],
+                 "weight_decay": decay},
+                {"params": [p for n, p in mine if n not in muon and p.ndim <= 1],
+                 "weight_decay": 0.0},
+            ]  # fmt: skip
+            yield from (group | {"lr": rate} for group in groups if group["params"])
 
     def compute_loss(
         self,
