@@ -7,11 +7,15 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -286,6 +290,24 @@ def test_a_full_disk_leaves_nothing_unfinished(tmp_path, monkeypatch):
     assert left == ["1000000.cover.npy", "1000000.json", "1000000.npy", "1000001.npy"]
     write(tmp_path, train=3)
     assert len({record["vision3d"] for record in records(tmp_path, "train")}) == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is not known there")
+def test_a_killed_command_leaves_no_process_behind(tmp_path):
+    command = [
+        sys.executable, "-m", "med2e3", "phantom", "dataset", "--out", str(tmp_path), "--train",
+        "500", "--size", "32", "64", "64", "--workers", "2",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        drawers: list[psutil.Process] = []
+        while len(drawers) < 2 or not list(tmp_path.rglob("*.npy")):
+            assert process.poll() is None
+            time.sleep(0.1)
+            children = psutil.Process(process.pid).children()
+            drawers = [one for one in children if "spawn_main" in " ".join(one.cmdline())]
+        process.kill()
+    _, alive = psutil.wait_procs(drawers, timeout=20)
+    assert not alive
 
 
 def test_the_common_plane_cannot_be_guessed(tmp_path, monkeypatch):

@@ -11,12 +11,9 @@ import dataclasses
 import hashlib
 import json
 import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +26,7 @@ from med2e3.evaluation.predicting import own_text
 from med2e3.evaluation.variants import FURTHER, VARIANTS, variant
 from med2e3.model import load_model
 from med2e3.model.checkpoint import PARTS
+from med2e3.pool import process_pool
 from med2e3.training import Plan, train
 from med2e3.training.folders import link_checkpoint, read_json_or_nothing, sha256_of, write_json
 
@@ -262,8 +260,7 @@ def _finished(jobs: Sequence[_Job], workers: int) -> Iterator[_Job]:
     if min(workers, len(jobs) - 1) <= 1:
         yield from map(_run, jobs[1:])
         return
-    # Not forked: torch's threads would not live on in the child.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_worker)
+    pool = process_pool(workers)
     try:
         yield from pool.map(_run, jobs[1:])
     except BrokenProcessPool as error:
@@ -273,12 +270,6 @@ def _finished(jobs: Sequence[_Job], workers: int) -> Iterator[_Job]:
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _begin_worker() -> None:
-    # The parent process hears Ctrl-C, and ends the pool.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
 def _check_folder(setup: Setup) -> None:

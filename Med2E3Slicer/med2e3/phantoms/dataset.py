@@ -15,17 +15,13 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 import med2e3
 from med2e3.errors import InputError, Med2E3Error
@@ -41,6 +37,7 @@ from med2e3.phantoms.questions import (
 )
 from med2e3.phantoms.report import describe, write_report
 from med2e3.phantoms.slices import coverage, slices_of, slices_touching
+from med2e3.pool import process_pool
 from med2e3.volume import MODEL_SIZE, Scan, prepare
 from med2e3.volume.geometry import SliceGeometry
 
@@ -235,18 +232,11 @@ def _drawn(volumes: Sequence[_Volume], workers: int) -> Iterator[None]:
     if min(workers, len(volumes)) <= 1:
         yield from map(_draw, volumes)
         return
-    # Not forked: torch's threads would not live on in the child.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_worker)
+    pool = process_pool(workers)
     try:
         yield from pool.map(_draw, volumes, chunksize=4)
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _begin_worker() -> None:
-    # The parent process hears Ctrl-C, and ends the pool.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
 
 
 def _draw(volume: _Volume) -> None:

@@ -240,8 +240,9 @@ class ContrastObjective(Objective):
         truth = truth.flatten(0, -2).to(logits.dtype)
         # The logarithm of the sigmoid of a right pair's logit and of a wrong one's negative.
         losses[kind] = (functional.softplus(-truth * logits) * truth.abs()).sum() / len(logits)
-        with torch.no_grad():
-            shares[kind] = _recall(logits, truth)
+        if seen.ndim == 2:
+            # Of patches there are too many to sort their captions for a figure alone.
+            shares[kind] = _recall(logits.detach(), truth)
 
     def _common(self, head: str, embedded: torch.Tensor) -> torch.Tensor:
         flat = embedded.float().flatten(0, -2)
