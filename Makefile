@@ -1,4 +1,5 @@
 # Two commands do all the set-up: `make demo` runs the main job, `make test` passes the tests.
+# `make soak` tries for hours what goes wrong, and writes docs/reliability.md's table of it.
 # PYTHON names the interpreter to start from (3.10 to 3.13), VOLUME a CT for the demo.
 
 PYTHON ?= python3
@@ -11,12 +12,15 @@ else
 BIN := $(VENV)/bin
 endif
 READY := $(VENV)/.ready
+SUPPLY := $(VENV)/supply
+LOCK := requirements/develop.txt
+ROWS := build/tried.jsonl
 
 export QT_QPA_PLATFORM := offscreen
 export PYTHONPATH := Testing
 export PYTHONUTF8 := 1
 
-.PHONY: demo test lint clean
+.PHONY: demo test soak lint lock audit sbom clean
 
 demo: $(READY)
 	@$(BIN)/python -m SlicerHost check
@@ -28,6 +32,15 @@ test: $(READY) lint
 	$(BIN)/python -m pytest -q --ignore=Testing/host --ignore=Testing/module
 	$(BIN)/python -m pytest -q Testing/host Testing/module
 
+# -m "" also takes the tests that are too long for `make test`.
+soak: $(READY)
+	mkdir -p build && rm -f $(ROWS)
+	-$(BIN)/python -m pip install --quiet --no-deps atheris==3.0.0
+	MED2E3_RECORD=$(ROWS) $(BIN)/python -m pytest -q -m "" --timeout 7200 \
+		Testing/reliability Testing/command/test_download.py
+	MED2E3_RECORD=$(ROWS) $(BIN)/python -m pytest -q -m "" --timeout 7200 Testing/module
+	$(BIN)/python Testing/reliability/report.py $(ROWS) docs/reliability.md
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -35,15 +48,43 @@ lint: $(READY)
 
 # torch goes first and alone: asked for together with others, pip may fetch a CUDA build of
 # several GB before it sees the pin.
-$(READY): pyproject.toml
+$(READY): pyproject.toml $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "$(PYTHON) must be Python 3.10 to 3.13; name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "$(PYTHON) cannot make environments; on Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $(LOCK); \
+	else echo "$(LOCK) is for Python 3.11; this one takes the newest versions that pyproject.toml allows."; fi
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[develop]"
 	@touch $@
+
+# The tools of the three live in an environment of their own, and change nothing in the first.
+$(SUPPLY)/.ready: $(READY)
+	$(BIN)/python -m venv $(SUPPLY)
+	$(SUPPLY)/$(notdir $(BIN))/python -m pip install --quiet pip-tools==7.6.2 pip-audit==2.10.1 cyclonedx-bom==7.5.0
+	@touch $@
+
+# The versions that are installed and tested, with the hashes that the registry states. torch is
+# left out: which build of it is right depends on the machine.
+lock: $(SUPPLY)/.ready
+	$(BIN)/python -m pip freeze --exclude-editable | grep -Ev '^(torch|atheris)==|@' > $(SUPPLY)/installed.txt
+	CUSTOM_COMPILE_COMMAND="make lock" $(SUPPLY)/$(notdir $(BIN))/pip-compile --quiet \
+		--extra develop --generate-hashes --strip-extras --no-annotate --unsafe-package torch --unsafe-package med2e3 \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--constraint $(SUPPLY)/installed.txt --output-file $(LOCK) pyproject.toml
+
+# Holds the lock file against the registry's list of known vulnerabilities, and fails if that cannot
+# be reached.
+audit: $(SUPPLY)/.ready
+	$(SUPPLY)/$(notdir $(BIN))/pip-audit --requirement $(LOCK) --disable-pip --require-hashes --strict
+
+# What the environment is made of, as CycloneDX JSON.
+sbom: $(SUPPLY)/.ready
+	mkdir -p build
+	$(SUPPLY)/$(notdir $(BIN))/cyclonedx-py environment --pyproject pyproject.toml --output-file build/sbom.json $(BIN)/python
 
 clean:
 	rm -rf $(VENV) demo

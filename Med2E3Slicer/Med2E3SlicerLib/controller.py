@@ -1,6 +1,7 @@
 """The story of the module in one place: volume, worker, answer, scene. No widgets."""
 
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import qt
@@ -10,8 +11,13 @@ from slicer.util import VTKObservationMixin
 
 from med2e3.wire import jsonrpc, messages
 
-from .engine import EngineClient, EngineNotFoundError, findWorkerCommand
-from .engine.client import ENGINE_ENDED
+from .engine import (
+    ENGINE_ENDED,
+    ENGINE_LOST,
+    EngineClient,
+    EngineNotFoundError,
+    findWorkerCommand,
+)
 from .exporting import reportMessage, seriesFiles
 from .preferences import Preferences
 from .scans import Scans
@@ -20,6 +26,9 @@ from .scene.volumes import VolumeError, checkVolume
 from .signal import Signal
 from .turn import ANSWER, REPORT, Request, historyOf, now, turnOf
 from .viewing import AttentionView
+
+_DOUBLE_CLICK_SECONDS = 0.5
+"""A second press of Stop within this time is no second wish."""
 
 _REST = 300
 """Milliseconds without an edit of a scan before what was said about it is looked at again."""
@@ -41,8 +50,8 @@ class State(Enum):
 
 @dataclass(eq=False)
 class _Run:
-    """A request on its way, or an export, which has none. Volumes are held by id: they can go at
-    any time."""
+    """A request on its way. An export has none, and what opens a scan again after the worker was
+    lost has none yet. Volumes are held by id: they can go at any time."""
 
     volumeId: str
     request: Request | None
@@ -51,7 +60,24 @@ class _Run:
     maxNewTokens: int | None = None
     requestId: int | None = None
     hasReopened: bool = False
+    isRecovery: bool = False
     pieces: list = field(default_factory=list)
+
+    @property
+    def isExport(self):
+        return self.request is None and not self.isRecovery
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A request that can be made again, since nothing came of it, or not all.
+
+    ``smaller`` is the setting of the model with which it should be tried, None for the present one.
+    """
+
+    volumeId: str
+    request: Request
+    smaller: messages.LoadModel | None
 
 
 class Controller(VTKObservationMixin):
@@ -61,7 +87,12 @@ class Controller(VTKObservationMixin):
     nobody knows; ``turnStarted(Request)``, then ``textArrived(piece)`` and in the end
     ``turnEnded(turn)``, None if nothing came of it; ``exported(Exported)``; ``failed(sentence)``;
     ``modelLoaded(ModelLoaded)``; ``turnsChanged()`` where turns went, or became about another scan,
-    without a request. ``view`` (:class:`AttentionView`) is what the reader sees of them.
+    without a request; ``silent(seconds)`` while the worker does not answer, 0 when it does again.
+    ``view`` (:class:`AttentionView`) is what the reader sees of the turns.
+
+    If the worker is lost in the midst of a request, ``failed`` tells, and another one is started
+    and reads the scan again, once: if that goes wrong as well, the next request starts it.
+    :meth:`offerFor` tells what can be asked again.
     """
 
     def __init__(self, scene, client=None, preferences=None):
@@ -75,12 +106,14 @@ class Controller(VTKObservationMixin):
         self.failed = Signal()
         self.modelLoaded = Signal()
         self.turnsChanged = Signal()
+        self.silent = Signal()
 
         self.preferences = preferences or Preferences()
         self.view = AttentionView(scene)
         self._scene = scene
         self._client = client or EngineClient()
         self._client.ended.connect(self._onEngineEnded)
+        self._client.silent.connect(self.silent.emit)
         self._scans = Scans(self._client)
         self._scans.progress.connect(
             lambda done, total: self.progressChanged.emit(State.SENDING, done, total)
@@ -88,8 +121,13 @@ class Controller(VTKObservationMixin):
         self._scans.failed.connect(self._onWritingFailed)
         self._state = State.IDLE
         self._run = None
+        self._isStarting = False
+        self._cancelledAt = 0.0
         self._model = None
         self._modelChoice = None
+        self._offer = None
+        self._trouble = ""
+        self._losses = 0
 
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
@@ -120,6 +158,16 @@ class Controller(VTKObservationMixin):
         return self._client.processId
 
     @property
+    def trouble(self):
+        """What went wrong with the worker, as long as it is being mended; empty if nothing did."""
+        return self._trouble
+
+    def offerFor(self, volumeNode):
+        """The :class:`Offer` to ask again what was asked about a volume, or None."""
+        offer = self._offer
+        return offer if offer and volumeNode and volumeNode.GetID() == offer.volumeId else None
+
+    @property
     def shownTurn(self):
         return self.view.turn
 
@@ -144,20 +192,31 @@ class Controller(VTKObservationMixin):
         self.begin(volumeNode, Request(ANSWER, question), plane, window, maxNewTokens)
 
     def begin(self, volumeNode, request, plane="axial", window="auto", maxNewTokens=None):
-        """Do what a :class:`Request` asks. Does nothing while another one goes on."""
-        if self._run:
+        """Do what a :class:`Request` asks. Does nothing while another one goes on; but while a lost
+        worker's scan is still being opened again, it is done as soon as that is open."""
+        volumeId = volumeNode.GetID() if volumeNode else ""
+        run = self._run
+        if run and (run.request or not run.isRecovery or run.volumeId != volumeId):
             return
         if request.kind == ANSWER and not request.question.strip():
             self._fail(_("Write what you want to know about the scan, then ask."))
             return
-        command = self._workerFor(volumeNode)
+        if run:
+            run.request, run.plane, run.window = request, plane, window
+            run.maxNewTokens = maxNewTokens
+            self._offer = None
+            self.turnStarted.emit(request)
+            return
+        run = _Run(volumeId, request, plane, window, maxNewTokens)
+        command = self._workerFor(volumeNode, run)
         if command is None:
             return
-        run = self._run = _Run(volumeNode.GetID(), request, plane, window, maxNewTokens)
+        self._offer, self._trouble = None, ""
+        self._run = run
         self.turnStarted.emit(request)
         if run is self._run:
-            isNew = self._startWorker(command)
-            self._loadModel(run, State.STARTING if isNew else State.LOADING)
+            self._startWorker(command)
+            self._loadModel(run)
 
     def exportPdf(self, volumeNode, turn, file):
         """Let the worker write a report as a PDF. Does nothing while a request goes on."""
@@ -198,11 +257,16 @@ class Controller(VTKObservationMixin):
         if not self._run:
             return
         if self._state == State.CANCELLING:
-            self._client.kill()
-        elif self._state == State.SENDING or self._run.requestId is None:
+            if time.monotonic() - self._cancelledAt > _DOUBLE_CLICK_SECONDS:
+                self._client.kill()
+            return
+        self._cancelledAt = time.monotonic()
+        if self._run.requestId is not None:
+            self._client.cancel(self._run.requestId)
+        if self._state in (State.STARTING, State.SENDING) or self._run.requestId is None:
+            # Nobody hears before all libraries are loaded; there is nothing to wait for.
             self._end(None)
         else:
-            self._client.cancel(self._run.requestId)
             self._setState(State.CANCELLING)
 
     def showTurn(self, volumeNode, turn):
@@ -221,31 +285,30 @@ class Controller(VTKObservationMixin):
         self._client.stop()
         self._forgetEngine()
         self._scans.removeVoxels()
-        self._run = None
+        self._run = self._offer = None
+        self._trouble = ""
         self._setState(State.IDLE)
 
     # -- the story of a request ------------------------------------------------------------------
 
-    def _workerFor(self, volumeNode):
+    def _workerFor(self, volumeNode, run=None):
         """The command that starts a worker for a volume; None, and a sentence, if there is none."""
         try:
             checkVolume(volumeNode)
             return findWorkerCommand(self.preferences.python)
         except (VolumeError, EngineNotFoundError) as error:
-            self._fail(str(error))
+            self._fail(str(error), run)
             return None
 
     def _startWorker(self, command):
-        """Whether the worker had to be started."""
-        isNew = self._client.start(command)
-        if isNew:
+        if self._client.start(command):
+            self._isStarting = True
             self._forgetEngine()
-        return isNew
 
     # Each phase is told after its request was sent: whoever hears of it may cancel at once.
 
-    def _loadModel(self, run, state):
-        choice = (self.preferences.modelFolder, self.preferences.device)
+    def _loadModel(self, run):
+        choice = self._chosenModel()
         if self._model and choice == self._modelChoice:
             self._sendVoxels(run)
             return
@@ -254,25 +317,35 @@ class Controller(VTKObservationMixin):
         self._scans.forget()
 
         def onLoaded(model):
+            self._isStarting = False
             self._model = model
             self._modelChoice = choice
             self.modelLoaded.emit(model)
             if self._goesOn(run):
                 self._sendVoxels(run)
 
+        def onRefused(error):
+            self._isStarting = self._isStarting and error.code == jsonrpc.CANCELLED
+            self._onRefused(run, error)
+
         def onProgress(stage, done, total):
+            self._isStarting = False
             if run is self._run and self._state in (State.STARTING, State.LOADING):
                 self._setState(State.LOADING)
                 self.progressChanged.emit(State.LOADING, done, total)
 
         run.requestId = self._client.request(
             "load_model",
-            messages.LoadModel(folder=choice[0] or None, device=choice[1]),
+            choice,
             onLoaded,
-            lambda error: self._onRefused(run, error),
+            onRefused,
             onProgress,
         )
-        self._setState(state)
+        self._setState(State.STARTING if self._isStarting else State.LOADING)
+
+    def _chosenModel(self):
+        chosen = self.preferences
+        return messages.LoadModel(chosen.modelFolder or None, chosen.device, chosen.precision)
 
     def _sendVoxels(self, run):
         volumeNode = self._scene.GetNodeByID(run.volumeId)
@@ -304,8 +377,13 @@ class Controller(VTKObservationMixin):
                 return
             volumeNode = self._scene.GetNodeByID(run.volumeId)
             scan = self._scans.remember(volumeNode, source, opened)
-            if self._goesOn(run):
+            if not self._goesOn(run):
+                return
+            if (message.plane, message.window) == (run.plane, run.window):
                 self._generate(run, scan)
+            else:
+                # Another one was asked for while the scan was opened again.
+                self._sendVoxels(run)
 
         run.requestId = self._client.request(
             "open_volume",
@@ -317,11 +395,19 @@ class Controller(VTKObservationMixin):
         self._setState(State.ENCODING)
 
     def _generate(self, run, scan):
+        if run.request is None:
+            self._trouble = _("{trouble} It runs again, and the scan is open again.").format(
+                trouble=self._trouble
+            )
+            self._end(None)
+            return
         request, opened = run.request, scan.opened
         history = historyOf(self.turnsOf(self._scene.GetNodeByID(run.volumeId)), request)
 
         def onAnswered(answered):
+            self._losses = 0
             if run is self._run:
+                self._trouble = ""
                 turn = turnOf(answered, opened, self._model, scan.identity, len(history))
                 self._end(turn if turn.text or turn.finishReason == "stop" else None)
 
@@ -410,8 +496,14 @@ class Controller(VTKObservationMixin):
                 self._client.cancel(self._run.requestId)
             self._end(None)
 
-    def _fail(self, sentence):
-        self._run = None
+    def _fail(self, sentence, run=None, smaller=None):
+        """End the run, or one that was never begun; what it was to do can be done again."""
+        run = run or self._run
+        if run and run.request and run.volumeId:
+            self._offer = Offer(run.volumeId, run.request, smaller)
+        elif run and run.isRecovery and self._offer:
+            self._offer = replace(self._offer, smaller=smaller)
+        self._run, self._trouble = None, ""
         self._scans.removeVoxels()
         self._setState(State.FAILED)
         self.failed.emit(sentence)
@@ -421,10 +513,39 @@ class Controller(VTKObservationMixin):
             return
         if error.code == jsonrpc.CANCELLED or self._state == State.CANCELLING:
             self._end(None)
-        elif error.code == ENGINE_ENDED:
-            self._fail(_("{reason} The next click starts it again.").format(reason=error))
+        elif error.code in (ENGINE_ENDED, ENGINE_LOST):
+            self._onGone(run, error)
+        elif error.code == jsonrpc.OUT_OF_MEMORY:
+            # The worker has given up its scans.
+            self._scans.forget()
+            self._fail(str(error), smaller=self._chosenModel().smaller())
         else:
             self._fail(str(error))
+
+    def _onGone(self, run, error):
+        """The worker ended in the midst of a run."""
+        isLost = error.code == ENGINE_LOST and not run.isExport
+        if isLost:
+            self._losses += 1
+        if isLost and self._losses == 1:
+            self._fail(_("{reason} It is started again.").format(reason=error))
+            self._recover(run, str(error))
+        else:
+            # The system ends what takes too much memory, and tells nobody why.
+            self._fail(
+                _("{reason} The next click starts it again.").format(reason=error),
+                smaller=self._chosenModel().smaller() if isLost else None,
+            )
+
+    def _recover(self, lost, trouble):
+        """Start another worker and let it read the scan again, as for the run that was lost."""
+        volumeNode = self._scene.GetNodeByID(lost.volumeId)
+        command = self._workerFor(volumeNode)
+        if command:
+            self._trouble = trouble
+            self._run = _Run(lost.volumeId, None, lost.plane, lost.window, isRecovery=True)
+            self._startWorker(command)
+            self._loadModel(self._run)
 
     def _onWritingFailed(self, error):
         self._fail(
@@ -434,11 +555,11 @@ class Controller(VTKObservationMixin):
             ).format(reason=error.strerror or error)
         )
 
-    def _onEngineEnded(self, reason):
+    def _onEngineEnded(self, error):
         self._forgetEngine()
         if self._run and self._state == State.SENDING:
             # No request is on its way that would bring the error.
-            self._fail(_("{reason} The next click starts it again.").format(reason=reason))
+            self._onGone(self._run, error)
 
     def _onProgress(self, run, state, done, total):
         if run is self._run and self._state == state:
@@ -463,6 +584,7 @@ class Controller(VTKObservationMixin):
 
     def _onSceneCloses(self, scene, event):
         self._drop()
+        self._offer = None
         self._scans.closeAll()
         self.showTurn(None, None)
 
@@ -471,6 +593,8 @@ class Controller(VTKObservationMixin):
         nodeId = node.GetID()
         if self._run and self._run.volumeId == nodeId:
             self._drop()
+        if self._offer and self._offer.volumeId == nodeId:
+            self._offer = None
         self._scans.close(nodeId)
         if self.view.volumeId == nodeId:
             self.showTurn(None, None)

@@ -27,7 +27,8 @@ class Journal:
         controller.failed.connect(lambda sentence: self.note("the request failed"))
         controller.modelLoaded.connect(self._onModelLoaded)
         engine.greeted.connect(lambda version: self.note(f"engine {version} is there"))
-        engine.ended.connect(lambda reason: self.note("engine ended"))
+        engine.ended.connect(lambda error: self.note(f"{error.code}"))
+        engine.silent.connect(lambda seconds: self.note(f"engine silent for {seconds} s"))
         engine.complained.connect(lambda line: self.note(f"engine: {line}"))
 
     def note(self, line):

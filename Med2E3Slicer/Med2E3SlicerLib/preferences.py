@@ -8,10 +8,11 @@ _GROUP = "Med2E3Slicer/"
 
 class Preferences:
     """``python`` runs the engine, ``modelFolder`` holds the checkpoint (both paths, empty for
-    the default) and ``device`` is "auto", "cpu" or "cuda". ``isSetUp`` tells whether the user has
-    chosen a model, be it the default."""
+    the default), ``device`` is "auto", "cpu" or "cuda", and ``precision`` "auto", "float32" or
+    "bfloat16". ``isSetUp`` tells whether the user has chosen a model, be it the default."""
 
     DEVICES = ("auto", "cpu", "cuda")
+    PRECISIONS = ("auto", "float32", "bfloat16")
 
     @property
     def python(self):
@@ -36,6 +37,14 @@ class Preferences:
     @device.setter
     def device(self, device):
         _write("device", device)
+
+    @property
+    def precision(self):
+        return slicer.util.settingsValue(_GROUP + "precision", "auto")
+
+    @precision.setter
+    def precision(self, precision):
+        _write("precision", precision)
 
     @property
     def isSetUp(self):

@@ -29,7 +29,8 @@ class Examination:
 
     ``lacking`` are names of packages without which nothing runs, ``lackingForExports`` of those
     without which reports are not exported as DICOM and PDF. ``problems`` are sentences about the
-    Python, ``modelProblem`` is one about the model's files. Memory is in bytes; ``cpuSeconds`` is
+    Python, ``modelProblem`` is one about the model's files. Memory is in bytes, on a card as the
+    model's bfloat16, on the processor as float32, which is what "auto" takes; ``cpuSeconds`` is
     how long a report may take on the processor, None where that is not worth a word.
     """
 
@@ -154,9 +155,10 @@ class Setup:
         found = self.examination
         if found is None or found.cpuSeconds is None:
             return []
+        precision = self.preferences.precision
         if found.cards and self.preferences.device != "cpu":
             return _memoryDoubts(
-                found.bytesOnCard,
+                found.bytesOnCpu if precision == "float32" else found.bytesOnCard,
                 max(card["memory_free"] for card in found.cards),
                 _("the graphics card"),
             )
@@ -169,7 +171,9 @@ class Setup:
             ).format(time=timeInWords(found.cpuSeconds))
         ]
         return doubts + _memoryDoubts(
-            found.bytesOnCpu, processor["memory_free"], _("this computer")
+            found.bytesOnCard if precision == "bfloat16" else found.bytesOnCpu,
+            processor["memory_free"],
+            _("this computer"),
         )
 
     # -- the models ----------------------------------------------------------------------

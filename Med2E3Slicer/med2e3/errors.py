@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 
@@ -15,6 +16,38 @@ class InputError(Med2E3Error):
 
 class Cancelled(Med2E3Error):  # noqa: N818 - it is no error
     """The user asked to stop before there was a result."""
+
+
+_WORDS_FOR_NO_MEMORY = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "failed to allocate",
+    "failed to map segment",
+    "bad_alloc",
+    "alloc_failed",
+)
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error means that memory ran out, the processor's or a graphics card's.
+
+    Few libraries say so with a MemoryError, and some say that a file is broken which they could not
+    map. So what an error was raised from counts as well.
+    """
+    seen = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if isinstance(cause, MemoryError) or getattr(cause, "errno", None) == errno.ENOMEM:
+            return True
+        told = "" if isinstance(cause, Med2E3Error) else str(cause).lower()
+        # The place for the threads' own variables is another one, and of a fixed size.
+        if "static tls" not in told and any(words in told for words in _WORDS_FOR_NO_MEMORY):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 _INSTALLED_AS = {"fpdf": "fpdf2"}

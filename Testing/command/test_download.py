@@ -16,6 +16,7 @@ import pytest
 
 from command.hub import MODEL, TOKENIZER, Hub, serving
 from med2e3.download import RECORD, part_folder
+from reliability.record import tried
 
 WEIGHTS = "llm/pytorch_model.bin"
 MEGABYTE = 1_000_000
@@ -128,7 +129,17 @@ def test_a_download_that_is_stopped_goes_on_later(hub, tmp_path):
     assert int(ranges_of_the_weights(hub)[-1].removeprefix("bytes=").rstrip("-")) >= 10 * MEGABYTE
 
 
-def test_a_file_with_another_hash_is_refused_and_removed(hub, tmp_path):
+@pytest.mark.parametrize("name", ["../climbed.json", "llm/../../climbed.json", "/climbed.json"])
+def test_a_hub_that_names_a_file_outside_is_refused(hub, tmp_path, tried, name):
+    hub.files[MODEL, name] = b"{}"
+    ended = download(hub, tmp_path / "model")
+    assert ended.returncode == 2
+    assert "HF_ENDPOINT" in ended.stderr
+    assert list(tmp_path.rglob("*.json")) == []
+    tried("Hostile model files", "a hub that names files outside of the folder", 1, "refused")
+
+
+def test_a_file_with_another_hash_is_refused_and_removed(hub, tmp_path, tried):
     folder = tmp_path / "model"
     hub.sent_instead[WEIGHTS] = bytes(SIZE)
     ended = download(hub, folder)
@@ -141,6 +152,7 @@ def test_a_file_with_another_hash_is_refused_and_removed(hub, tmp_path):
     ended = download(hub, folder)
     assert ended.returncode == 0, ended.stderr
     assert_whole(hub, folder)
+    tried("Hostile model files", "a downloaded file with another sha256", 1, "refused and removed")
 
 
 def test_a_small_file_with_another_content_is_refused_too(hub, tmp_path):
@@ -166,6 +178,12 @@ def test_a_disk_that_takes_no_more_is_told(hub, tmp_path):
     assert not folder.exists()
     assert download(hub, folder).returncode == 0
     assert_whole(hub, folder)
+    tried(
+        "Resources",
+        "a full disk while a model is downloaded",
+        1,
+        "a sentence; no folder of the model's name; the next download goes on and is whole",
+    )
 
 
 def test_a_proxy_is_honoured(hub, tmp_path):

@@ -20,10 +20,19 @@ import slicer.util
 MODULE_NAME = "Med2E3Slicer"
 SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"
 
-SETTINGS = ("python", "modelFolder", "device", "isSetUp")
+SETTINGS = ("python", "modelFolder", "device", "precision", "isSetUp")
 
-SECONDS = 120
+SECONDS = 240
 """How long a report of the embedded model may take on a busy machine."""
+
+
+def soak(test):
+    """Marks a test that takes minutes: `make soak` runs it, and no other."""
+    try:
+        import pytest
+    except ImportError:
+        return unittest.skip("takes minutes; `make soak` runs it")(test)
+    return pytest.mark.soak(test)
 
 
 class ModuleTestCase(unittest.TestCase):

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import tempfile
 import unittest
 from pathlib import Path
@@ -12,7 +13,9 @@ import qt
 import slicer
 import slicer.util
 
+import limits
 from module.support import ModuleTestCase, addScan, exchangeFolders, scanVoxels
+from reliability.record import tried
 
 MARK = "AI draft, not reviewed"
 HAS_PYDICOM = importlib.util.find_spec("pydicom") is not None
@@ -135,25 +138,29 @@ class ExportTest(ModuleTestCase):
         self.assertIn("Chest was not loaded from DICOM", self.workbench.status.text)
         self.assertEqual(list(self.folder.iterdir()), [])
 
-    @unittest.skipUnless(HAS_PYDICOM, "pydicom is not there")
-    def test_dicom(self):
+    def loadSeries(self):
+        """(volume, files) of a CT that came from DICOM."""
         import pydicom
 
         files = writeSeries(self.folder / "series")
         volumeNode = slicer.util.loadVolume(files[0])
         uids = [pydicom.dcmread(file).SOPInstanceUID for file in files]
         volumeNode.SetAttribute("DICOM.instanceUIDs", " ".join(uids))
-        database = getattr(slicer, "dicomDatabase", None)
+        if hasattr(slicer, "dicomDatabase"):
+            self.addCleanup(setattr, slicer, "dicomDatabase", slicer.dicomDatabase)
+        else:
+            self.addCleanup(delattr, slicer, "dicomDatabase")
         slicer.dicomDatabase = Database(dict(zip(uids, files, strict=True)))
-        try:
-            self.generateReport(volumeNode)
-            folder = self.folder / "objects"
-            answered = self.export("dicom", folder)
-        finally:
-            if database is None:
-                del slicer.dicomDatabase
-            else:
-                slicer.dicomDatabase = database
+        return volumeNode, files
+
+    @unittest.skipUnless(HAS_PYDICOM, "pydicom is not there")
+    def test_dicom(self):
+        import pydicom
+
+        volumeNode, files = self.loadSeries()
+        self.generateReport(volumeNode)
+        folder = self.folder / "objects"
+        answered = self.export("dicom", folder)
         self.assertTrue(answered, self.workbench.status.text)
         written = [pydicom.dcmread(file) for file in answered[0].files]
         self.assertEqual(
@@ -161,6 +168,36 @@ class ExportTest(ModuleTestCase):
         )
         study = pydicom.dcmread(files[0]).StudyInstanceUID
         self.assertEqual({dataset.StudyInstanceUID for dataset in written}, {study})
+
+    @unittest.skipUnless(HAS_PYDICOM and limits.ARE_POSSIBLE, "pydicom or limits are not there")
+    def test_a_full_disk(self):
+        volumeNode, _files = self.loadSeries()
+        self.generateReport(volumeNode)
+        report = self.report.text.plainText
+        folder = self.folder / "exports"
+        for name in ("text", "json", "pdf", "dicom"):
+            with self.subTest(name):
+                folder.mkdir()
+                path = folder if name == "dicom" else folder / f"report.{name}"
+                isOfWorker = name in ("pdf", "dicom")
+                writer = self.controller.workerProcessId if isOfWorker else os.getpid()
+                with limits.full_disk(100, writer):
+                    self.export(name, path)
+                self.assertIn("File too large", self.workbench.status.text)
+                self.assertIn("ry again" if not isOfWorker else "free", self.workbench.status.text)
+                self.assertEqual(list(folder.iterdir()), [])
+                self.assertEqual(self.report.text.plainText, report)
+                self.assertEqual(exchangeFolders(), [])
+                self.export(name, path)
+                self.assertIn("Saved", self.workbench.status.text)
+                shutil.rmtree(folder)
+        tried(
+            "Resources",
+            "a full disk while a report is exported as text, JSON, PDF, DICOM",
+            4,
+            "a sentence; no file or half of one; the report still there; exported once there is "
+            "room",
+        )
 
 
 class Database:

@@ -1,11 +1,13 @@
 """What goes wrong is said in a sentence, and the next click works."""
 
 import os
+import unittest
 
 import qt
 import slicer
 import slicer.util
 
+import limits
 from module.support import (
     ModuleTestCase,
     addScan,
@@ -14,6 +16,7 @@ from module.support import (
     scanVoxels,
     settingKey,
 )
+from reliability.record import tried
 
 
 class FaultsTest(ModuleTestCase):
@@ -25,41 +28,11 @@ class FaultsTest(ModuleTestCase):
         self.assertReportIsThere()
         self.assertEqual(self.controller.state.value, "idle")
 
-    def test_the_worker_dies_in_the_midst_of_a_text(self):
-        self.select(addScan())
-        self.pressGenerate()
-        self.waitFor(lambda: self.report.text.plainText)
-        written = self.report.text.plainText
-        self.endWorkerByForce()
-        self.waitUntilDone()
-        self.assertEqual(self.controller.state.value, "failed")
-        self.assertIn("next click starts it again", self.workbench.status.text)
-        self.assertTrue(self.report.text.plainText.startswith(written))
-        self.assertIn("interrupted", self.report.mark.text)
-        self.assertEqual(exchangeFolders(), [])
-        self.assertNextClickWorks()
-
     def test_the_worker_dies_while_it_has_nothing_to_do(self):
         self.generateReport(addScan())
         self.endWorkerByForce()
         self.waitFor(lambda: not self.controller.workerProcessId)
         self.assertReportIsThere()
-        self.assertNextClickWorks()
-
-    def test_the_worker_dies_while_the_scan_is_handed_over(self):
-        self.generateReport(addScan())
-        self.select(addScan(name="Large", shape=(300, 256, 256)))
-
-        def onState(state):
-            if state.value == "sending":
-                self.endWorkerByForce()
-
-        self.controller.stateChanged.connect(onState)
-        self.pressGenerate()
-        self.waitUntilDone()
-        self.controller.stateChanged.disconnect(onState)
-        self.assertEqual(self.controller.state.value, "failed")
-        self.assertEqual(exchangeFolders(), [])
         self.assertNextClickWorks()
 
     def test_a_python_that_is_not_there(self):
@@ -144,6 +117,28 @@ class FaultsTest(ModuleTestCase):
         self.assertReportIsThere()
         # What was asked about is the scan as it is now.
         self.assertLess(max(slice_.ijk[2] for slice_ in self.turn.slices), 24)
+
+    @unittest.skipUnless(limits.ARE_POSSIBLE, "no limit on the size of files there")
+    def test_a_full_disk_while_the_scan_is_handed_over(self):
+        self.generateReport(addScan())
+        report = self.report.text.plainText
+        large = addScan(name="Large", shape=(60, 256, 256))
+        with limits.full_disk(2_000_000):
+            self.generateReport(large)
+        self.assertEqual(self.controller.state.value, "failed")
+        self.assertIn("File too large. Free some space", self.workbench.status.text)
+        self.assertEqual(exchangeFolders(), [])
+        self.workbench.repeatButton.click()
+        self.waitUntilDone()
+        self.assertReportIsThere()
+        self.select(slicer.util.getNode("Scan"))
+        self.assertEqual(self.report.text.plainText, report)
+        tried(
+            "Resources",
+            "a full disk while the scan is handed over to the worker",
+            1,
+            "a sentence; nothing left of the file; written with one click once there is room",
+        )
 
     def test_volumes_that_are_no_scan(self):
         labels = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Labels")

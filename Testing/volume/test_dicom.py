@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import numpy as np
@@ -19,7 +20,8 @@ def refused(folder, *words, **options) -> str:
     message = str(caught.value)
     assert all(word in message for word in words), message
     assert "Secret" not in message
-    assert "4711" not in message
+    # A UID is drawn at random, and may hold the patient's number by chance.
+    assert "4711" not in re.sub(r"\b1\.2\.826[.\d]+", "", message)
     return message
 
 
@@ -76,17 +78,17 @@ def test_a_tilted_gantry_keeps_every_slice_where_it_was(dicom_series, values, tm
 
 
 def test_several_series_are_named_and_one_is_chosen(dicom_series, values, tmp_path):
-    thin = dicom_series(values).set(SeriesDescription="胸部 肺野")
+    thin = dicom_series(values).set(SeriesNumber=7, SeriesDescription="Secret")
     scout = dicom_series(values[:2]).set(
-        SeriesDescription="Scout", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]
+        SeriesNumber=1, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]
     )
     thin.write(tmp_path / "DICOM" / "A")
     scout.write(tmp_path / "DICOM" / "B")
     message = refused(
         tmp_path, "2 series", "--series", thin.uid, scout.uid, "12 slices", "2 slices"
     )
-    assert "胸部 肺野" in message
-    assert "localizer" in message
+    assert "series 7, CT, 12 slices" in message
+    assert "series 1, CT, localizer, 2 slices" in message
     refused(tmp_path, "1.2.3.4", thin.uid, scout.uid, series_uid="1.2.3.4")
     assert read_scan(tmp_path, series_uid=thin.uid).voxels.shape == (12, 20, 24)
     listed = {series.uid: series for series in list_series(tmp_path)}
@@ -94,21 +96,6 @@ def test_several_series_are_named_and_one_is_chosen(dicom_series, values, tmp_pa
     assert listed[thin.uid].modality == "CT"
     assert listed[scout.uid].is_localizer
     assert not listed[thin.uid].is_localizer
-
-
-@pytest.mark.parametrize(
-    ("character_set", "text"),
-    [
-        ("ISO_IR 144", "Грудная клетка"),
-        ("ISO_IR 127", "صدر"),
-        ("ISO_IR 100", "Thorax natïf"),
-        (["", "ISO 2022 IR 87"], "胸部"),
-        ("GB18030", "胸部"),
-    ],
-)
-def test_descriptions_in_any_script(dicom_series, values, tmp_path, character_set, text):
-    series = dicom_series(values).set(SpecificCharacterSet=character_set, SeriesDescription=text)
-    assert list_series(series.write(tmp_path))[0].description == text
 
 
 def test_progress_rises_to_the_end(dicom_series, values, tmp_path):

@@ -1,6 +1,6 @@
 """The client of the engine: finds its Python, starts its worker and commands, ends them."""
 
-from .client import EngineClient, EngineError
+from .client import ENGINE_ENDED, ENGINE_LOST, EngineClient, EngineError
 from .interpreter import (
     EngineNotFoundError,
     PackagesMissingError,
@@ -13,6 +13,8 @@ from .tool import EngineTool
 from .voxels import VoxelWriter
 
 __all__ = [
+    "ENGINE_ENDED",
+    "ENGINE_LOST",
     "EngineClient",
     "EngineError",
     "EngineNotFoundError",

@@ -1,5 +1,6 @@
 """The worker's process: lines in, lines out, and an end that never holds the main thread."""
 
+import codecs
 import logging
 
 import qt
@@ -39,6 +40,8 @@ class WorkerProcess:
         self._unfinishedLine = []
         self._stderrEnd = ""
         self._unfinishedComplaint = ""
+        # A character may come in two parts.
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._isOver = False
         self._isClosed = False
         self._process = newProcess()
@@ -115,7 +118,7 @@ class WorkerProcess:
                 self.lineReceived.emit(line)
 
     def _onErrorOutput(self):
-        text = self._process.readAllStandardError().data().decode("utf-8", "replace")
+        text = self._decoder.decode(self._process.readAllStandardError().data())
         self._stderrEnd = (self._stderrEnd + text)[-_MAX_STDERR_CHARACTERS:]
         *lines, self._unfinishedComplaint = (self._unfinishedComplaint + text).split("\n")
         for line in filter(None, map(withoutPrivateParts, lines)):

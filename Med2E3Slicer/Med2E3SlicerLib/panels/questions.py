@@ -153,14 +153,14 @@ class QuestionsPanel:
             self.conversation.addText(piece)
 
     def interrupt(self):
-        """No more text will come. Returns whether some had come that stays, marked: text that was
-        to take the place of an answer does not."""
-        hasText = self._isUnfinished and self._hasText and not self._isReplacing
-        if hasText:
-            self.conversation.addRemark(_("interrupted"))
+        """No more text will come. Returns whether the question stays, with the text that had come
+        and marked: one that was to be answered anew does not, since its answer is there."""
+        stays = self._isUnfinished and not self._isReplacing
+        if stays:
+            self.conversation.addRemark(_("interrupted") if self._hasText else _("not answered"))
         self._isUnfinished = False
         self._update()
-        return hasText
+        return stays
 
     def copy(self):
         number = self.conversation.chosen

@@ -33,6 +33,7 @@ class ReportPanel:
         self._pointed = None
         self._isReady = False
         self._isUnfinished = False
+        self._isInterrupted = False
 
         self.widget = ctk.ctkCollapsibleButton()
         self.widget.text = _("Report")
@@ -138,7 +139,7 @@ class ReportPanel:
     def showTurn(self, turn):
         """Show a finished report; None clears the panel."""
         isSame = self._turn is not None and turn is not None and turn.nodeId == self._turn.nodeId
-        self._isUnfinished = False
+        self._isUnfinished = self._isInterrupted = False
         if not isSame or turn.presentText != self._turn.presentText:
             self._leaveEditing()
             self.reviewButton.checked = False
@@ -171,11 +172,10 @@ class ReportPanel:
 
     def interrupt(self):
         """No more text will come. Returns whether some had come, which then stays, marked."""
-        hasText = self._isUnfinished and bool(self.text.plainText)
-        if hasText:
-            self.mark.text = _("{mark}, interrupted").format(mark=draftMark())
+        self._isInterrupted = self._isUnfinished and bool(self.text.plainText)
         self._isUnfinished = False
-        return hasText
+        self._update()
+        return self._isInterrupted
 
     def copy(self):
         if self._turn:
@@ -186,7 +186,7 @@ class ReportPanel:
     def _update(self):
         turn = self._turn
         hasTurn = turn is not None
-        self.mark.text = _markText(turn) if hasTurn else draftMark() if self._isUnfinished else ""
+        self.mark.text = self._markText()
         self.mark.toolTip = _originOf(turn) if hasTurn else ""
         self.mark.setVisible(bool(self.mark.text))
         isReviewed = hasTurn and bool(turn.reviewedAt)
@@ -200,6 +200,13 @@ class ReportPanel:
             self.exportActions[name].enabled = self._isReady
         self.againButton.enabled = hasTurn and self._isReady and not self.text.isEditing
         self._tellSentence()
+
+    def _markText(self):
+        if self._turn:
+            return _markText(self._turn)
+        if self._isInterrupted:
+            return _("{mark}, interrupted").format(mark=draftMark())
+        return draftMark() if self._isUnfinished else ""
 
     def _tellSentence(self):
         turn = self._turn

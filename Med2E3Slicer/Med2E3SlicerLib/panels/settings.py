@@ -53,6 +53,13 @@ class SettingsPanel:
             "Where the model is computed; auto takes a graphics card if there is one."
         )
         form.addRow(_("Device"), self.device)
+        self.precision = qt.QComboBox()
+        self.precision.addItems(list(self._preferences.PRECISIONS))
+        self.precision.toolTip = _(
+            "How exactly the model is computed: bfloat16 takes half the memory of float32; auto "
+            "is bfloat16 on a graphics card and float32 on the processor."
+        )
+        form.addRow(_("Precision"), self.precision)
         self.machine = textLabel()
         form.addRow("", self.machine)
 
@@ -110,6 +117,7 @@ class SettingsPanel:
         self.python.comboBox().connect("editTextChanged(QString)", self._onPythonChanged)
         self.modelFolder.comboBox().connect("editTextChanged(QString)", self._onModelFolderChanged)
         self.device.connect("currentTextChanged(QString)", self._onDeviceChanged)
+        self.precision.connect("currentTextChanged(QString)", self._onPrecisionChanged)
         setup.examined.connect(lambda examination: self._showMachine())
         setup.found.connect(self._onFound)
         setup.checkEnded.connect(self._onCheckEnded)
@@ -120,6 +128,7 @@ class SettingsPanel:
         self.python.currentPath = self._preferences.python
         self.modelFolder.currentPath = self._preferences.modelFolder
         self.device.setCurrentText(self._preferences.device)
+        self.precision.setCurrentText(self._preferences.precision)
         self._showState()
 
     def examine(self):
@@ -139,6 +148,10 @@ class SettingsPanel:
 
     def _onDeviceChanged(self, device):
         self._preferences.device = device
+        self._showMachine()
+
+    def _onPrecisionChanged(self, precision):
+        self._preferences.precision = precision
         self._showMachine()
 
     def _onRemove(self):

@@ -76,6 +76,10 @@ class Workbench:
         layout.addWidget(self.progress)
         self.status = textLabel()
         layout.addWidget(self.status)
+        self.repeatButton = qt.QPushButton()
+        self.repeatButton.connect("clicked()", self._onRepeat)
+        self.repeatButton.setVisible(False)
+        layout.addWidget(self.repeatButton)
         self.doubts = DoubtsPanel()
         layout.addWidget(self.doubts.widget)
         self.notice = textLabel()
@@ -120,6 +124,7 @@ class Workbench:
         controller.view.looksChanged.connect(self.slices.refreshThumbnails)
         controller.failed.connect(self._onFailed)
         controller.modelLoaded.connect(self._onModelLoaded)
+        controller.silent.connect(self._onSilent)
 
         self._onModelLoaded(controller.model)
         self._onStateChanged(controller.state)
@@ -202,6 +207,16 @@ class Workbench:
                 return
         self.requested.emit(Request(REPORT))
 
+    def _onRepeat(self):
+        offer = self._controller.offerFor(self._volumeNode)
+        if offer is None:
+            return
+        if offer.smaller:
+            preferences = self._modelSetup.preferences
+            preferences.device, preferences.precision = offer.smaller.device, offer.smaller.dtype
+            self.settings.refresh()
+        self.requested.emit(offer.request)
+
     def _onTurnChosen(self, turn):
         self._controller.showTurn(self._volumeNode, turn)
 
@@ -243,8 +258,30 @@ class Workbench:
         self.stopButton.text = _("Stop now") if state == State.CANCELLING else _("Stop")
         self.progress.setVisible(isBusy)
         self.progress.setRange(0, 0)
+        self._showOffer()
         if state != State.FAILED:
-            self.tell(self._sayings[state])
+            self._tellOfWork(self._sayings[state])
+
+    def _tellOfWork(self, saying):
+        """Tell what goes on, and before it what has just gone wrong."""
+        trouble = self._controller.trouble
+        self.tell(f"{trouble} {saying}".strip(), isTrouble=bool(trouble))
+
+    def _showOffer(self):
+        """Show what can be asked again about the volume, as a button."""
+        offer = self._controller.offerFor(self._volumeNode)
+        self.repeatButton.setVisible(offer is not None)
+        if offer is None:
+            return
+        if offer.smaller:
+            self.repeatButton.text = _("Again with less memory: {precision}, {device}").format(
+                precision=offer.smaller.dtype, device=offer.smaller.device
+            )
+        elif offer.request.kind == REPORT:
+            self.repeatButton.text = _("Write the report again")
+        else:
+            self.repeatButton.text = _("Ask again")
+        self.repeatButton.toolTip = offer.request.question
 
     def _onProgress(self, state, done, total):
         # A stage of one step says nothing about how far it is.
@@ -252,12 +289,22 @@ class Workbench:
             share = round(100 * done / total)
             self.progress.setRange(0, 100)
             self.progress.setValue(share)
-            self.tell(f"{self._sayings[state]} {share} %")
+            self._tellOfWork(f"{self._sayings[state]} {share} %")
+
+    def _onSilent(self, seconds):
+        if seconds:
+            self.tell(
+                _("The engine has not answered for {seconds} s…").format(seconds=seconds),
+                isTrouble=True,
+            )
+        else:
+            self._tellOfWork(self._sayings[self._controller.state])
 
     def _onTurnStarted(self, request):
         # Whoever begins is content with the model that is set.
         if not self._modelSetup.isDownloading:
             self.setup.widget.setVisible(False)
+        self._showOffer()
         self._showUnfinished()
 
     def _onTextArrived(self, piece):
@@ -305,6 +352,7 @@ class Workbench:
         hasReport = any(turn.kind == REPORT for turn in turns)
         if not wroteAnswer and (hasReport or not wroteReport):
             self._showConversation()
+        self._showOffer()
         self.tell(sentence, isTrouble=True)
 
     def _onModelLoaded(self, model):

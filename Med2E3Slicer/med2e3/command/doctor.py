@@ -30,7 +30,7 @@ def doctor(
     """Tell versions, devices and memory, and what is missing. Status 2 if something is."""
     found = examine(model)
     if as_json:
-        print(json.dumps(found, ensure_ascii=False))
+        print(json.dumps(found))
     else:
         _print_for_people(found)
     if found["missing"] or found["model"]["problem"]:

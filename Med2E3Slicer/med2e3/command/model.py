@@ -59,7 +59,7 @@ def info(folder: Folder = None, as_json: AsJson = False, debug: Debug = False) -
         "parameters": parameters,
     }
     if as_json:
-        print(json.dumps(found, ensure_ascii=False))
+        print(json.dumps(found))
         return
     print(f"{identity.name}: {identity.description}")
     print(f"folder   {identity.folder}")
@@ -99,7 +99,7 @@ def check(
             "agrees": all(row.agrees for row in rows) if cases else None,
             "steps": [dataclasses.asdict(row) for row in rows],
         }
-        print(json.dumps(found, ensure_ascii=False))
+        print(json.dumps(found))
     elif not cases:
         # One that is not would have been refused as it was loaded.
         print(f"{model.identity.name}: every file is complete and fits.")

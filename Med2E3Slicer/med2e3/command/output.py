@@ -20,8 +20,8 @@ _TEXT_FILES = {REPORT: "report.txt", ANSWER: "answer.txt"}
 
 
 def as_one_json(answer: Answer) -> str:
-    """The answer as one line of JSON."""
-    return json.dumps(dataclasses.asdict(answer), ensure_ascii=False, allow_nan=False)
+    """The answer as one line of JSON, in ASCII: whoever reads stdout may not expect UTF-8."""
+    return json.dumps(dataclasses.asdict(answer), allow_nan=False)
 
 
 class OutputFolder:
@@ -38,13 +38,12 @@ class OutputFolder:
     def __enter__(self) -> OutputFolder:
         if self._path is None:
             return self
-        if self._path.exists() and not self._path.is_dir():
-            raise InputError(f"{self._path} is a file; --out takes a folder.")
         try:
+            # A name that is too long for the system shows here.
+            if self._path.exists() and not self._path.is_dir():
+                raise InputError(f"{self._path} is a file; --out takes a folder.")
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._unfinished = Path(
-                tempfile.mkdtemp(prefix=f".{self._path.name}-", dir=self._path.parent)
-            )
+            self._unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=self._path.parent))
             if self._path.is_dir() and not os.access(self._path, os.W_OK):
                 raise PermissionError(13, "Permission denied")
         except OSError as error:

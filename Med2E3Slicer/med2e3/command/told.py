@@ -6,11 +6,12 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from med2e3.errors import Cancelled, InputError, Med2E3Error, missing_package
+from med2e3.errors import Cancelled, InputError, Med2E3Error, lacks_memory, missing_package
+from med2e3.wire.messages import LoadModel
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -45,32 +46,47 @@ def told(command: Command) -> Command:
             raise
         except (KeyboardInterrupt, Cancelled):
             _end("Stopped.", 130)
-        except InputError as error:
-            _end(str(error), 2)
-        except BrokenPipeError:
-            # The reader of our output has seen enough (`med2e3 … | head`).
-            sys.stderr.close()
-            raise typer.Exit(1) from None
-        except ImportError as error:
-            _end(missing_package(error), 1)
-        except MemoryError:
-            _end("There is not enough memory; close other programs or choose --dtype bfloat16.", 1)
-        except OSError as error:
-            where = f" ({error.filename})" if error.filename else ""
-            _end(f"The system refused a file or a device: {error.strerror or error}{where}.", 1)
         except Exception as error:
-            if isinstance(error, Med2E3Error):
-                _end(str(error), 1)
-            _end(
-                f"The engine failed ({type(error).__name__}: {error}); "
-                "run the command again with --debug for the details.",
-                1,
-            )
+            _tell(error, options)
 
     return run  # type: ignore[return-value]
 
 
-def _end(sentence: str, status: int) -> None:
+def _tell(error: Exception, options: dict[str, Any]) -> NoReturn:
+    """End the command with the sentence for an error."""
+    if isinstance(error, BrokenPipeError):
+        # The reader of our output has seen enough (`med2e3 … | head`).
+        sys.stderr.close()
+        raise typer.Exit(1) from None
+    if lacks_memory(error):
+        _end(f"There is not enough memory; {_cure_for_memory(options)}.", 1)
+    if isinstance(error, InputError):
+        _end(str(error), 2)
+    if isinstance(error, ImportError):
+        _end(missing_package(error), 1)
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        _end(f"The system refused a file or a device: {error.strerror or error}{where}.", 1)
+    if isinstance(error, Med2E3Error):
+        _end(str(error), 1)
+    _end(
+        f"The engine failed ({type(error).__name__}: {error}); "
+        "run the command again with --debug for the details.",
+        1,
+    )
+
+
+def _cure_for_memory(options: dict[str, Any]) -> str:
+    """What helps a command with these options: the next smaller setting of its model."""
+    if "device" not in options or "dtype" not in options:
+        return "close other programs"
+    smaller = LoadModel(None, options["device"].value, options["dtype"].value).smaller()
+    if smaller is None:
+        return "close other programs, or choose a smaller model"
+    return f"close other programs, or choose --device {smaller.device} --dtype {smaller.dtype}"
+
+
+def _end(sentence: str, status: int) -> NoReturn:
     if os.environ.get(_DEBUG) == "1" and status != 130:
         raise
     print(sentence, file=sys.stderr)

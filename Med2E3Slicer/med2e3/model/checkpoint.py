@@ -14,21 +14,12 @@ from med2e3.errors import InputError
 from med2e3.model.configuration import Configuration, read_configuration
 from med2e3.model.identity import EMBEDDED, ModelIdentity, describe, hash_of
 from med2e3.model.med2e3 import Med2E3
-from med2e3.model.prompt import PromptTokenizer, ScoringTokenizer
-from med2e3.model.weights import Weights, assign_weights, read_weights, weight_files
+from med2e3.model.prompt import TOKENIZER_FILES, PromptTokenizer, ScoringTokenizer
+from med2e3.model.weights import Weights, assign_weights, brief, read_weights, weight_files
 
 LoadProgress = Callable[[int, int], None]
 """Told (done, total) in MiB as the files are read."""
 
-TOKENIZER_FILES = (
-    "tokenizer.model",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-)
 PARTS = (
     "llm",
     "vision2d_model",
@@ -84,10 +75,10 @@ def load_model(
     with _parameters_without_memory():
         try:
             model = network(configuration)
-        except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+        except Exception as error:
             raise InputError(
                 f"{folder / 'config.json'} describes a network that cannot be built "
-                f"({type(error).__name__}: {error}); download or copy it again."
+                f"({brief(error)}); download or copy it again."
             ) from error
     for part in PARTS:
         _fill(model, part, files[part], chosen_device, chosen_dtype)

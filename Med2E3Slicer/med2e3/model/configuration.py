@@ -7,7 +7,9 @@ refused rather than run as something that it is not.
 
 from __future__ import annotations
 
+import inspect
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,11 @@ LANGUAGE_MODELS = ("phi3", "llama", "qwen2")
 
 _MOST_LAYERS = 1000
 _LARGEST_SIZE = 2**20
+_MOST_VOXELS = 2**27
 """Beyond these no model exists; a broken or hostile file must not make us build one."""
+
+_LARGEST_FILE = 128 * 2**20
+"""No configuration or tokenizer comes near it, in bytes."""
 
 _BERT_BASE = {
     "vocab_size": 30522,
@@ -107,6 +113,9 @@ def read_configuration(folder: Path) -> Configuration:
     for name in ("hidden_size", "intermediate_size", "vocab_size", "num_attention_heads"):
         llm.size(name)
     llm.size("num_hidden_layers", _MOST_LAYERS)
+    for name in ("num_key_value_heads", "head_dim", "max_position_embeddings"):
+        if llm.get(name) is not None:
+            llm.size(name)
     vision2d = found.part("vision2d_model_config")
     for name in ("hidden_size", "intermediate_size", "num_attention_heads", "patch_size"):
         vision2d.size(name)
@@ -118,7 +127,7 @@ def read_configuration(folder: Path) -> Configuration:
             f"{path}: the 2D encoder's image_size ({vision2d.get('image_size')}) and the 3D "
             f"encoder's img_size ({slices} x {rows} x {columns}) do not fit together."
         )
-    text = _BERT_BASE | found.part("vision3d_model_config").get("bert_config", {})
+    text = _text(found.part("vision3d_model_config"))
     return Configuration(
         llm=llm.values,
         vision2d=vision2d.values,
@@ -131,6 +140,7 @@ def read_configuration(folder: Path) -> Configuration:
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file of a checkpoint. Raises InputError that names the file."""
+    check_small_file(path)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -149,6 +159,39 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
+def check_small_file(path: Path) -> None:
+    """Raise InputError for what would hang or fill the memory if it were read: a thing that is no
+    file, or larger than a configuration or a tokenizer can be. A missing file passes."""
+    if not path.exists():
+        return
+    if not path.is_file():
+        raise InputError(f"{path} is no file; download or copy the checkpoint again.")
+    if path.stat().st_size > _LARGEST_FILE:
+        raise InputError(
+            f"{path} has {path.stat().st_size / 2**20:.0f} MB, and no file of its kind has more "
+            f"than {_LARGEST_FILE // 2**20}; this checkpoint is not to be trusted."
+        )
+
+
+def declared(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a configuration class of transformers declares for its network.
+
+    The others are not for a network that is built here: they name code, attention kernels and
+    quantisations to fetch from a hub, or labels by the trillion.
+    """
+    return {name: values[name] for name in inspect.signature(kind).parameters if name in values}
+
+
+def _text(found: _Fields) -> dict[str, Any]:
+    given = found.get("bert_config", {})
+    if not isinstance(given, dict):
+        raise InputError(f"{found.path}: bert_config must be an object, not {given!r:.60}.")
+    text = _Fields(_BERT_BASE | given, found.path)
+    for name in _BERT_BASE:
+        text.size(name, _MOST_LAYERS if name == "num_hidden_layers" else _LARGEST_SIZE)
+    return text.values
+
+
 def _vision3d(found: _Fields) -> Vision3DConfiguration:
     configuration = Vision3DConfiguration(
         hidden_size=found.size("hidden_size"),
@@ -158,6 +201,11 @@ def _vision3d(found: _Fields) -> Vision3DConfiguration:
         volume_size=found.sizes("img_size"),
         patch_size=found.sizes("patch_size"),
     )
+    if math.prod(configuration.volume_size) > _MOST_VOXELS:
+        raise InputError(
+            f"{found.path}: img_size {configuration.volume_size} has more than {_MOST_VOXELS} "
+            "voxels, which no model sees; download or copy it again."
+        )
     # TG-IS joins each slice to one group of pooled 3D tokens, so the grid must halve evenly.
     whole = all(
         size % (2 * patch) == 0
@@ -193,13 +241,14 @@ class _Fields:
     def sizes(self, name: str) -> tuple[int, int, int]:
         value = self.get(name)
         if not isinstance(value, list) or len(value) != 3:
-            raise InputError(f"{self.path}: {name} must be three numbers, not {value!r}.")
+            raise InputError(f"{self.path}: {name} must be three numbers, not {value!r:.60}.")
         slices, rows, columns = (self._checked(name, entry, _LARGEST_SIZE) for entry in value)
         return slices, rows, columns
 
     def _checked(self, name: str, value: Any, largest: int) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= largest:
             raise InputError(
-                f"{self.path}: {name} must be a whole number from 1 to {largest}, not {value!r}."
+                f"{self.path}: {name} must be a whole number from 1 to {largest}, not "
+                f"{value!r:.60}."
             )
         return value

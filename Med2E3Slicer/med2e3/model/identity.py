@@ -16,6 +16,8 @@ CARD = "med2e3.json"
 """A file beside ``config.json`` in which this project tells the name of a checkpoint, what it is
 and whether it is trained. The released checkpoint has none."""
 
+_LONGEST_LINE = 300
+
 _CHUNK = 4 * 1024 * 1024
 
 
@@ -39,10 +41,16 @@ def describe(folder: Path) -> tuple[str, bool, str]:
         return folder.resolve().name, True, f"The checkpoint in the folder {folder.name}."
     card = read_json(folder / CARD)
     return (
-        str(card.get("name", folder.resolve().name)),
+        _line(card.get("name", folder.resolve().name)),
         bool(card.get("trained", True)),
-        str(card.get("description", "")),
+        _line(card.get("description", "")),
     )
+
+
+def _line(text: object) -> str:
+    """What a card says, as a line that can stand in a window, a table and a log."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in str(text))
+    return " ".join(printable.split())[:_LONGEST_LINE]
 
 
 def hash_of(

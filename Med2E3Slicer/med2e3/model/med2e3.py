@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, BertConfig, BertModel
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, BertConfig, BertModel
 
-from med2e3.model.configuration import Configuration
+from med2e3.model.configuration import Configuration, declared
 from med2e3.model.interslice import (
     fuse,
     patch_shares,
@@ -64,7 +64,7 @@ class Med2E3(nn.Module):
         self.vision2d_connector = connector(configuration.vision2d["hidden_size"], width)
         self.vision3d_model = VolumeEncoder(configuration.vision3d)
         self.vision3d_connector = connector(configuration.vision3d.hidden_size, width)
-        self.text_model = BertModel(BertConfig(**configuration.text))
+        self.text_model = BertModel(BertConfig(**declared(BertConfig, configuration.text)))
         self.text_mlp = nn.Linear(text_width, width)
         self.llm = language_model(configuration.llm)
 
@@ -145,7 +145,6 @@ def connector(input_width: int, width: int) -> nn.Sequential:
 
 def language_model(configuration: dict[str, Any]) -> Any:
     """Any causal language model of transformers, from its configuration alone."""
-    # auto_map would name code that came with the model; transformers has the model itself.
-    known = {name: value for name, value in configuration.items() if name != "auto_map"}
-    config = AutoConfig.for_model(**known)
+    kind = CONFIG_MAPPING[configuration["model_type"]]
+    config = kind(**declared(kind, configuration))
     return AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")

@@ -11,10 +11,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, BertTokenizer
+from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerBase
 
 from med2e3.errors import InputError
-from med2e3.model.configuration import read_json
+from med2e3.model.configuration import check_small_file, read_json
+
+TOKENIZER_FILES = (
+    "tokenizer.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+)
+
+_TOKENIZERS = (
+    "LlamaTokenizer",
+    "LlamaTokenizerFast",
+    "Qwen2Tokenizer",
+    "Qwen2TokenizerFast",
+    "PreTrainedTokenizerFast",
+)
+"""The classes of the language models that can be run. Others load whole models, or start programs
+that cut words."""
+
+_REACHING_OUT = (
+    "auto_map",
+    "fast_tokenizer_files",
+    "init_inputs",
+    "merges_file",
+    "sp_model_kwargs",
+    "tokenizer_file",
+    "vocab_file",
+)
+"""Settings with which a tokenizer runs code that came with it, or reads files of other places."""
 
 REPORT_QUESTION = "Describe the findings of this medical image."
 """What stands for "write a report": M3D-Cap, the training data, asks for findings so."""
@@ -60,16 +91,16 @@ class PromptTokenizer:
     """The language model's tokenizer, and how a question becomes a prompt with it."""
 
     def __init__(self, folder: Path, fast: bool) -> None:
-        settings = read_json(folder / "tokenizer_config.json")
-        if "auto_map" in settings:
+        settings = _checked_settings(folder)
+        if settings.get("tokenizer_class") not in _TOKENIZERS:
             raise InputError(
-                f"{folder / 'tokenizer_config.json'} asks to run code that came with the model "
-                "(auto_map), which is never done; choose another checkpoint folder."
+                f"{folder / 'tokenizer_config.json'} has tokenizer_class = "
+                f"{settings.get('tokenizer_class')!r:.60}; there are {', '.join(_TOKENIZERS)}."
             )
         try:
             # The checkpoint's own root has no model_type, so that the class which
             # tokenizer_config.json names is taken and not one that a model_type suggests.
-            self._tokenizer = AutoTokenizer.from_pretrained(
+            self._tokenizer = AutoTokenizer.from_pretrained(  # nosec B615 - a folder
                 folder, use_fast=fast, local_files_only=True, trust_remote_code=False
             )
         except ImportError:
@@ -79,9 +110,22 @@ class PromptTokenizer:
                 f"The tokenizer of {folder} cannot be read ({_first_line(error)}); download or "
                 "copy its tokenizer files again."
             ) from error
+        # transformers returns False for a file of sentencepiece that it cannot read.
+        if not isinstance(self._tokenizer, PreTrainedTokenizerBase):
+            raise InputError(
+                f"The tokenizer of {folder} cannot be read; download or copy its tokenizer files "
+                "again."
+            )
+        if self._tokenizer.eos_token_id is None:
+            raise InputError(
+                f"The tokenizer of {folder} has no token for the end of a text (eos_token); "
+                "download or copy its tokenizer files again."
+            )
+        self._size = _size(self._tokenizer)
 
     def __len__(self) -> int:
-        return len(self._tokenizer)
+        """One more than the largest token id."""
+        return self._size
 
     @property
     def end_token(self) -> int:
@@ -166,17 +210,24 @@ class ScoringTokenizer:
                 "vocab.txt of GoodBaiBai88/M3D-CLIP there."
             )
         self._longest = longest
+        if (folder / "tokenizer_config.json").exists():
+            _checked_settings(folder)
+        check_small_file(vocabulary)
         try:
-            self._tokenizer = BertTokenizer.from_pretrained(folder, local_files_only=True)
+            self._tokenizer = BertTokenizer.from_pretrained(  # nosec B615 - a folder
+                folder, local_files_only=True
+            )
         except Exception as error:
             raise InputError(
                 f"The tokenizer in {folder} cannot be read ({_first_line(error)}); download or "
                 "copy its files again."
             ) from error
-
-    @property
-    def size(self) -> int:
-        return len(self._tokenizer)
+        known = self._tokenizer.vocab
+        lacking = [mark for mark in self._tokenizer.all_special_tokens if mark not in known]
+        if lacking:
+            raise InputError(f"{vocabulary} lacks {', '.join(lacking)}; download or copy it again.")
+        self.size = _size(self._tokenizer)
+        """One more than the largest token id."""
 
     def __call__(self, text: str) -> tuple[list[int], int]:
         """Token ids of a text, [CLS] and [SEP] around it, and how many tokens were cut off."""
@@ -184,6 +235,29 @@ class ScoringTokenizer:
         cut = max(0, len(tokens) + 2 - self._longest)
         ids: Any = self._tokenizer.convert_tokens_to_ids(tokens[: self._longest - 2])
         return [self._tokenizer.cls_token_id, *ids, self._tokenizer.sep_token_id], cut
+
+
+def _checked_settings(folder: Path) -> dict[str, Any]:
+    """A tokenizer's settings, once it is sure that its files can be read and are all it reads."""
+    templates = folder.glob("additional_chat_templates/*.jinja")
+    for path in (*(folder / name for name in TOKENIZER_FILES), *templates):
+        check_small_file(path)
+    check_small_file(folder / "chat_template.jinja")
+    path = folder / "tokenizer_config.json"
+    settings = read_json(path)
+    for name in _REACHING_OUT:
+        if settings.get(name):
+            raise InputError(
+                f"{path} sets {name}, with which a tokenizer runs code that came with it or reads "
+                "files of other places; this is never done: choose another checkpoint folder."
+            )
+    return settings
+
+
+def _size(tokenizer: Any) -> int:
+    # The ids may have gaps, so their number does not tell the largest.
+    largest: int = max(tokenizer.get_vocab().values())
+    return largest + 1
 
 
 def _first_line(error: Exception) -> str:

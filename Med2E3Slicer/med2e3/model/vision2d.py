@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
+from med2e3.model.configuration import declared
+
 
 class SliceEncoder(nn.Module):
     """SigLIP without its pooling head.
@@ -20,7 +22,8 @@ class SliceEncoder(nn.Module):
 
     def __init__(self, configuration: dict[str, Any]) -> None:
         super().__init__()
-        config = SiglipVisionConfig(**{**configuration, "vision_use_head": False})
+        settings = {**declared(SiglipVisionConfig, configuration), "vision_use_head": False}
+        config = SiglipVisionConfig(**settings)
         self.vision_model = SiglipVisionModel(config).vision_model
 
     def forward(self, slices: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,8 @@ torch's weights-only reader, which refuses everything but tensors.
 from __future__ import annotations
 
 import pickle
+import pickletools
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -103,10 +105,11 @@ def _shards(index: Path) -> list[Path]:
         raise InputError(f"{index} names no weight files; download or copy it again.")
     shards = []
     for name in sorted(set(map(str, names.values()))):
-        if name != Path(name).name or Path(name).suffix not in (".safetensors", ".bin"):
+        suffix = Path(name).suffix
+        if name != Path(name).name or suffix not in (".safetensors", ".bin") or len(name) > 200:
             raise InputError(
-                f"{index} names {name!r}, which is no weight file beside it; this checkpoint is "
-                "not to be trusted."
+                f"{index} names {name!r:.200}, which is no weight file beside it; this "
+                "checkpoint is not to be trusted."
             )
         if not (index.parent / name).is_file():
             raise InputError(
@@ -123,7 +126,7 @@ def _read_safetensors(path: Path) -> Weights:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError, OSError) as error:
         raise InputError(
-            f"{path} is not a complete safetensors file ({_brief(error)}); download or copy it "
+            f"{path} is not a complete safetensors file ({brief(error)}); download or copy it "
             "again."
         ) from None
 
@@ -131,10 +134,11 @@ def _read_safetensors(path: Path) -> Weights:
 def _read_bin(path: Path) -> Weights:
     try:
         with zipfile.ZipFile(path) as archive:
-            compressed = any(
-                entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()
-            )
-    except (zipfile.BadZipFile, OSError, ValueError):
+            entries = archive.infolist()
+            compressed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+            # Read before torch reads it: its reader allows calls that fill the memory.
+            other = None if compressed else _other_than_tensors(archive)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
         raise InputError(
             f"{path} is not a complete PyTorch weight file; download or copy it again."
         ) from None
@@ -143,25 +147,65 @@ def _read_bin(path: Path) -> Weights:
         raise InputError(
             f"{path} is compressed, which no PyTorch weight file is; it is not to be trusted."
         )
+    if other:
+        raise _not_tensors(path, other)
     try:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError:
-        raise InputError(
-            f"{path} holds something else than tensors, which might be code, and was not opened; "
-            "this file is not to be trusted."
-        ) from None
+        raise _not_tensors(path, "what torch's reader refuses") from None
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError, TypeError) as e:
         raise InputError(
-            f"{path} is not a complete PyTorch weight file ({_brief(e)}); download or copy it "
-            "again."
+            f"{path} is not a complete PyTorch weight file ({brief(e)}); download or copy it again."
         ) from None
     if not isinstance(found, dict) or not all(
         isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in found.items()
     ):
         raise InputError(f"{path} holds no table of tensors; download or copy it again.")
+    if not all(map(_is_whole, found.values())):
+        raise InputError(
+            f"{path} has tensors that claim more numbers than the file holds; this file is not to "
+            "be trusted."
+        )
     return found
 
 
-def _brief(error: Exception) -> str:
+_OF_TENSORS = re.compile(
+    r"collections OrderedDict|torch (\w+Storage|Size)|torch\._utils _rebuild_(tensor_v2|parameter)"
+)
+"""What torch.save writes the names of, for a table of plain tensors."""
+
+_LARGEST_PICKLE = 2**27
+
+
+def _other_than_tensors(archive: zipfile.ZipFile) -> str | None:
+    """The first thing that the pickle of a weight file names besides the parts of plain tensors.
+
+    Raises ValueError for an archive that is none of torch's.
+    """
+    pickles = [entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl")]
+    if len(pickles) != 1 or pickles[0].file_size > _LARGEST_PICKLE:
+        raise ValueError("it has no single table of tensors")
+    for code, argument, _place in pickletools.genops(archive.read(pickles[0])):
+        if code.name == "GLOBAL" and not _OF_TENSORS.fullmatch(str(argument)):
+            return str(argument)
+        if code.name in ("STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4"):
+            return code.name
+    return None
+
+
+def _not_tensors(path: Path, what: str) -> InputError:
+    return InputError(
+        f"{path} holds something else than tensors ({what:.80}), which might be code, and was not "
+        "opened; this file is not to be trusted."
+    )
+
+
+def _is_whole(tensor: torch.Tensor) -> bool:
+    # Steps of 0 make one number look like any count of them.
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
+def brief(error: Exception) -> str:
+    """What a library says of an error, on one line of a sentence."""
     lines = str(error).strip().splitlines()
     return lines[0][:160] if lines else type(error).__name__

@@ -2,16 +2,20 @@
 
 One thread reads, so that a cancel is heard while the model works; the main thread answers one
 request after the other. When stdin closes, the client is gone: the worker then stops what it
-does, removes the files that it was shown, and ends, whatever killed the client.
+does, removes the files that it was shown, and ends, whatever killed the client. It also ends after
+an answer that tells of libraries that could not be loaded to their end.
 """
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import queue
 import sys
 import threading
+import time
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from med2e3 import __version__
-from med2e3.errors import Cancelled, InputError, Med2E3Error, missing_package
+from med2e3.errors import Cancelled, InputError, Med2E3Error, lacks_memory, missing_package
 from med2e3.wire import PROTOCOL_VERSION, exchange, jsonrpc, messages
 from med2e3.wire.jsonrpc import Request, RpcError
 
@@ -31,6 +35,9 @@ if TYPE_CHECKING:
 SECONDS_TO_END = 2.0
 """How long a request may go on after the client is gone; an encoder's step may take longer than
 anyone wants an orphan to live."""
+
+SECONDS_FOR_THE_CLIENT_TO_END = 0.3
+"""A client that is killed closes its end a moment before the system counts it as gone."""
 
 MAX_OPEN_SCANS = 4
 """Scans kept encoded. A released-size scan takes about 50 MB in bfloat16; the oldest goes first."""
@@ -60,11 +67,13 @@ class Worker:
     def __init__(self, replies: BinaryIO) -> None:
         self._replies = replies
         self._reply_lock = threading.Lock()
-        self._waiting: queue.Queue[Request | None] = queue.Queue()
+        self._waiting: queue.Queue[tuple[Request, threading.Event] | None] = queue.Queue()
         self._stops: dict[int, threading.Event] = {}
+        self._at_work: int | None = None
         self._stops_lock = threading.Lock()
         self._exchange_folders: set[Path] = set()
         self._initialized = False
+        self._is_spoilt = False
         self._model: LoadedModel | None = None
         self._scans: OrderedDict[str, OpenScan] = OrderedDict()
         self._scans_opened = 0
@@ -75,8 +84,10 @@ class Worker:
         for line in _lines(requests):
             try:
                 request = jsonrpc.read_request(line)
-                if request.method == "cancel":
-                    self._reply(request.id, self._cancel(request.params))
+                if request.method == "ping":
+                    self._reply(request.id, messages.Done())
+                elif request.method == "cancel":
+                    self._cancel(request)
                 else:
                     self._accept(request)
             except RpcError as error:
@@ -91,18 +102,26 @@ class Worker:
                     f"The request {request.id} is still being answered; use another id.",
                     request.id,
                 )
-            self._stops[request.id] = threading.Event()
+            stop = self._stops[request.id] = threading.Event()
         voxels = _voxels_file(request.params)
         if voxels and exchange.is_exchange_file(voxels):
             self._exchange_folders.add(voxels.parent)
-        self._waiting.put(request)
+        self._waiting.put((request, stop))
 
-    def _cancel(self, params: messages.Cancel) -> messages.Cancelling:
+    def _cancel(self, request: Request) -> None:
+        cancelled = request.params.request_id
         with self._stops_lock:
-            stop = self._stops.get(params.request_id)
-            if stop:
+            stop = self._stops.get(cancelled)
+            waits = stop is not None and cancelled != self._at_work
+            if waits:
+                # What goes on before it may take long.
+                del self._stops[cancelled]
+            elif stop:
                 stop.set()
-        return messages.Cancelling(found=stop is not None)
+        self._reply(request.id, messages.Cancelling(found=stop is not None))
+        if waits:
+            sentence = "The request was cancelled before it began."
+            self._write(jsonrpc.error_line(RpcError(jsonrpc.CANCELLED, sentence, cancelled)))
 
     def _client_is_gone(self) -> None:
         with self._stops_lock:
@@ -121,42 +140,45 @@ class Worker:
 
     def work(self) -> None:
         try:
-            while (request := self._waiting.get()) is not None:
-                self._answer(request)
-                if request.method == "shutdown":
+            while (waiting := self._waiting.get()) is not None:
+                request, stop = waiting
+                with self._stops_lock:
+                    if self._stops.get(request.id) is not stop:
+                        continue
+                    self._at_work = request.id
+                self._answer(request, stop)
+                if request.method == "shutdown" or self._is_spoilt:
                     return
+            time.sleep(SECONDS_FOR_THE_CLIENT_TO_END)
         finally:
             self._remove_exchange_folders()
 
-    def _answer(self, request: Request) -> None:
-        stop = self._stops[request.id]
+    def _answer(self, request: Request, stop: threading.Event) -> None:
+        code = None
         try:
             if stop.is_set():
                 raise Cancelled("The request was cancelled before it began.")
-            self._reply(request.id, self._serve(request, stop))
-        except RpcError as error:
-            self._write(jsonrpc.error_line(RpcError(error.code, error.message, request.id)))
-        except Cancelled as error:
-            self._refuse(request, jsonrpc.CANCELLED, str(error))
-        except InputError as error:
-            self._refuse(request, jsonrpc.INPUT_ERROR, str(error))
-        except ImportError as error:
-            self._refuse(request, jsonrpc.INTERNAL_ERROR, missing_package(error))
-        except MemoryError:
-            self._refuse(
-                request,
-                jsonrpc.INTERNAL_ERROR,
-                "There is not enough memory for this request; close other programs, or choose a "
-                "smaller model or precision.",
-            )
+            line = jsonrpc.result_line(request.id, self._serve(request, stop))
         except Exception as error:
             # The worker outlives a fault: its client keeps the loaded model and may ask again.
-            log.exception("%s failed", request.method)
-            told = str(error) if isinstance(error, Med2E3Error) else _fault(request, error)
-            self._refuse(request, jsonrpc.INTERNAL_ERROR, told)
-        finally:
-            with self._stops_lock:
-                del self._stops[request.id]
+            code, sentence = _told(request, error)
+            self._is_spoilt = _broke_off_an_import(error)
+            line = jsonrpc.error_line(RpcError(code, sentence, request.id))
+        if code == jsonrpc.OUT_OF_MEMORY:
+            # Before the client hears of it, who may try something smaller at once.
+            self._free_memory()
+        with self._stops_lock:
+            del self._stops[request.id]
+            self._at_work = None
+        self._write(line)
+
+    def _free_memory(self) -> None:
+        """Give up what can be made again; the client opens its scans again when it needs them."""
+        self._scans.clear()
+        gc.collect()
+        torch = sys.modules.get("torch")
+        if torch and torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def _serve(self, request: Request, stop: threading.Event) -> Any:
         if request.method not in ("initialize", "shutdown") and not self._initialized:
@@ -335,9 +357,6 @@ class Worker:
     def _reply(self, request_id: int, result: Any) -> None:
         self._write(jsonrpc.result_line(request_id, result))
 
-    def _refuse(self, request: Request, code: int, message: str) -> None:
-        self._write(jsonrpc.error_line(RpcError(code, message, request.id)))
-
     def _notify_progress(self, request_id: int, stage: str, done: int, total: int) -> None:
         self._notify("progress", messages.Progress(request_id, stage, done, total))
 
@@ -356,6 +375,8 @@ class Worker:
     def _remove_exchange_folders(self) -> None:
         for folder in self._exchange_folders:
             exchange.remove_exchange_folder(folder)
+        # A client that was killed while it wrote had no time to name its folder.
+        exchange.remove_stale_exchange_folders()
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:
@@ -404,8 +425,50 @@ def _model_size(report: messages.Report) -> tuple[int, int, int]:
     return slices, rows * PATCH_SIZE, columns * PATCH_SIZE
 
 
-def _fault(request: Request, error: Exception) -> str:
-    return (
+def _told(request: Request, error: Exception) -> tuple[int, str]:
+    """The code and the sentence that the client hears of an error."""
+    if isinstance(error, RpcError):
+        return error.code, error.message
+    if isinstance(error, Cancelled):
+        return jsonrpc.CANCELLED, str(error)
+    if lacks_memory(error):
+        log.warning("%s lacked memory", request.method)
+        return jsonrpc.OUT_OF_MEMORY, (
+            f"There was not enough memory to {_DOINGS.get(request.method, 'answer')}; close other "
+            "programs, or let the model take less: bfloat16 instead of float32, or the processor "
+            "instead of the graphics card."
+        )
+    if isinstance(error, InputError):
+        return jsonrpc.INPUT_ERROR, str(error)
+    if isinstance(error, ImportError):
+        return jsonrpc.INTERNAL_ERROR, missing_package(error)
+    log.error("%s failed", request.method, exc_info=error)
+    if isinstance(error, Med2E3Error):
+        return jsonrpc.INTERNAL_ERROR, str(error)
+    return jsonrpc.INTERNAL_ERROR, (
         f"The engine failed in {request.method} ({type(error).__name__}); "
         "its log has the details, and the next request can be sent."
     )
+
+
+def _broke_off_an_import(error: Exception) -> bool:
+    """Whether an error left modules half imported. Python keeps the finished ones of them and
+    cannot begin anew, so that whatever needs them fails from then on: only another process helps.
+    """
+    if isinstance(error, ModuleNotFoundError):
+        # Nothing has begun.
+        return False
+    frames = traceback.walk_tb(error.__traceback__)
+    return isinstance(error, ImportError) or any(
+        frame.f_code.co_name == "<module>" for frame, _ in frames
+    )
+
+
+_DOINGS = {
+    "load_model": "load the model",
+    "open_volume": "read the scan",
+    "generate": "write the text",
+    "attend": "score the slices",
+    "export_dicom": "write the files",
+    "export_pdf": "write the file",
+}

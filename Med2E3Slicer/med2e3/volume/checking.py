@@ -25,6 +25,9 @@ _COARSEST_SCAN = 16
 _LABEL_MAP_CURE = "open the image that it was drawn on"
 
 
+_LARGEST = 1e37
+"""The model counts in float32, which ends at 3.4e38."""
+
 _AIR_HU = -500
 """Between air and everything else in a patient; lungs have vessels and a wall around them."""
 
@@ -34,7 +37,7 @@ def check_voxels(voxels: NDArray[Any], modality: str = "") -> None:
 
     ``voxels`` is (K, J, I), ``modality`` the DICOM code if it is known. Raises
     :class:`~med2e3.errors.InputError` for a 2D image, a time series, one slice, anything but real
-    numbers, NaN or Inf, one value throughout, air alone, or a label map.
+    numbers, NaN, Inf or next to it, one value throughout, air alone, or a label map.
     """
     check_shape(voxels.shape)
     if voxels.dtype.kind == "b":
@@ -45,6 +48,11 @@ def check_voxels(voxels: NDArray[Any], modality: str = "") -> None:
             "open a scan with one grey value a voxel."
         )
     lowest, highest = _range(voxels)
+    if max(-lowest, highest) > _LARGEST:
+        raise InputError(
+            f"The volume's values are too large (from {lowest:g} to {highest:g}); rescale them, or "
+            "export the scan again."
+        )
     if lowest == highest:
         raise InputError(
             f"The volume is empty: every voxel is {lowest:g}; open a scan with something in it."

@@ -19,7 +19,7 @@ import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
 from med2e3.errors import InputError
-from med2e3.volume.itk_image import LPS_TO_RAS, array_of
+from med2e3.volume.itk_image import LPS_TO_RAS, array_of, itk_name
 from med2e3.volume.scan import Scan
 
 ReadProgress = Callable[[int, int], None]
@@ -42,28 +42,19 @@ _VOLUME_CLASSES = (
 )
 """SOP classes whose objects are slices of a volume: one of these that cannot be read is missed."""
 
-_PYTHON_CHARACTER_SETS = {
-    "ISO_IR 100": "latin-1", "ISO_IR 101": "iso8859-2", "ISO_IR 109": "iso8859-3",
-    "ISO_IR 110": "iso8859-4", "ISO_IR 144": "iso8859-5", "ISO_IR 127": "iso8859-6",
-    "ISO_IR 126": "iso8859-7", "ISO_IR 138": "iso8859-8", "ISO_IR 148": "iso8859-9",
-    "ISO_IR 13": "shift_jis", "ISO_IR 166": "tis-620", "ISO_IR 192": "utf-8",
-    "ISO 2022 IR 13": "iso2022_jp_ext", "ISO 2022 IR 87": "iso2022_jp_ext",
-    "ISO 2022 IR 159": "iso2022_jp_ext", "ISO 2022 IR 149": "euc_kr",
-    "ISO 2022 IR 58": "gb2312", "GB18030": "gb18030", "GBK": "gbk",
-}  # fmt: skip
-"""DICOM PS3.3 C.12.1.1.2."""
-
 
 @dataclass(frozen=True)
 class Series:
     """A series of images in a DICOM folder, as a person chooses it.
 
-    ``slices`` is the number of its files, ``modality`` the DICOM code, and ``is_localizer`` is true
-    for the overview images that a scan is planned on.
+    ``number`` is the one that scanner and viewers show ("" if there is none), ``slices`` how many
+    files it has, ``modality`` the DICOM code, and ``is_localizer`` is true for the overview images
+    that a scan is planned on. The description is not among them: people write names into it, and
+    what a series is called here goes into messages and from there into logs.
     """
 
     uid: str
-    description: str
+    number: str
     modality: str
     slices: int
     is_localizer: bool
@@ -71,10 +62,8 @@ class Series:
     def __str__(self) -> str:
         kind = "localizer, " if self.is_localizer else ""
         count = "1 slice" if self.slices == 1 else f"{self.slices} slices"
-        return (
-            f"{self.uid}  {self.modality or 'unknown'}, {kind}{count}, "
-            f"{self.description or 'no description'}"
-        )
+        number = f"series {self.number}" if self.number else "no series number"
+        return f"{self.uid}  {number}, {self.modality or 'unknown'}, {kind}{count}"
 
 
 @dataclass(frozen=True)
@@ -89,7 +78,7 @@ class _Slice:
     path: Path
     uid: str
     series_uid: str
-    description: str
+    series_number: str
     modality: str
     is_localizer: bool
     is_multi_frame: bool
@@ -137,9 +126,10 @@ def read_dicom_folder(
     warnings = []
     if contents.unreadable:
         count = len(contents.unreadable)
+        named = _name_of(contents.unreadable[0])
         warnings.append(
             f"{count} {'file' if count == 1 else 'files'} in the folder could not be read "
-            f"({contents.unreadable[0].name}{' and others' if count > 1 else ''}); if the scan "
+            f"({named}{' and others' if count > 1 else ''}); if the scan "
             "begins or ends too early, copy or export it again."
         )
     slices = _without_localizers(slices, warnings)
@@ -200,8 +190,8 @@ def _contents(folder: Path, progress: Callable[[float], None] = lambda share: No
         return contents
     if contents.unreadable:
         raise InputError(
-            f"No DICOM file in {folder} can be read ({contents.unreadable[0].name}, for one, is "
-            "cut, damaged or closed to you); copy or export the series again."
+            f"No DICOM file in {folder} can be read ({_name_of(contents.unreadable[0])}, for one, "
+            "is cut, damaged or closed to you); copy or export the series again."
         )
     raise InputError(
         f"There is no DICOM image in {folder} or the folders in it; give the folder of a series, "
@@ -231,23 +221,24 @@ def _tag_reader() -> sitk.ImageFileReader:
 
 def _read_tags(reader: sitk.ImageFileReader, path: Path) -> _Slice | None:
     """None for a file without an image, or that is cut or damaged."""
-    reader.SetFileName(str(path))
+    reader.SetFileName(itk_name(path))
     try:
         reader.ReadImageInformation()
     except RuntimeError:
         return None
 
     def tag(key: str) -> str:
-        if not reader.HasMetaDataKey(key):
-            return ""
-        return str(reader.GetMetaData(key)).strip(" \0")
+        stored = str(reader.GetMetaData(key)).strip(" \0") if reader.HasMetaDataKey(key) else ""
+        # All of these are ASCII. What else damage has left of one can still be told and sent.
+        return stored.encode("ascii", "replace").decode()
 
     image_type = tag("0008|0008").upper().split("\\")
+    number = tag("0020|0011")
     return _Slice(
         path=path,
         uid=tag("0008|0018"),
         series_uid=tag("0020|000e"),
-        description=_decoded(tag("0008|103e"), tag("0008|0005")),
+        series_number=number if number.isdigit() else "",
         modality=tag("0008|0060").upper(),
         is_localizer="LOCALIZER" in image_type,
         is_multi_frame=tag("0028|0008") not in ("", "1"),
@@ -269,17 +260,6 @@ def _numbers(text: str, count: int) -> NDArray[np.float64]:
     except ValueError:
         numbers = np.empty(0)
     return numbers if len(numbers) == count else np.full(count, np.nan)
-
-
-def _decoded(text: str, character_sets: str) -> str:
-    raw = text.encode("utf-8", "surrogateescape")
-    names = [name.strip() for name in character_sets.split("\\")]
-    # With several, the last is the one that a text is written in where it is not plain ASCII.
-    codec = _PYTHON_CHARACTER_SETS.get(names[-1], "utf-8")
-    try:
-        return raw.decode(codec)
-    except UnicodeDecodeError:
-        return raw.decode("ascii", "replace")
 
 
 def _media_storage_class(head: bytes) -> str:
@@ -306,7 +286,7 @@ def _described(contents: _Contents) -> tuple[Series, ...]:
     return tuple(
         Series(
             uid=uid,
-            description=slices[0].description,
+            number=slices[0].series_number,
             modality=slices[0].modality,
             slices=len(slices),
             is_localizer=all(slice_.is_localizer for slice_ in slices),
@@ -362,10 +342,11 @@ def _check_alike(slices: Sequence[_Slice]) -> None:
             "were made from."
         )
     for slice_ in slices:
-        if not np.isfinite([*slice_.position, *slice_.orientation, *slice_.spacing]).all():
+        if not _is_placed(slice_):
             raise InputError(
-                f"{slice_.path.name} does not say where it lies in the patient (its position, "
-                "orientation or pixel spacing is missing); choose a series of CT or MR slices."
+                f"{_name_of(slice_.path)} does not say where it lies in the patient (its position, "
+                "orientation or pixel spacing is missing or broken); choose a series of CT or MR "
+                "slices."
             )
     if len({slice_.size for slice_ in slices}) > 1:
         sizes = sorted({f"{slice_.size[1]} x {slice_.size[0]}" for slice_ in slices})
@@ -386,8 +367,16 @@ def _check_alike(slices: Sequence[_Slice]) -> None:
         )
     if len(slices) < 2:
         raise InputError(
-            f"The series has 1 slice ({first.path.name}); give the folder of the whole scan."
+            f"The series has 1 slice ({_name_of(first.path)}); give the folder of the whole scan."
         )
+
+
+def _is_placed(slice_: _Slice) -> bool:
+    """Whether all numbers are there, and rows and columns do not run along each other."""
+    if not np.isfinite([*slice_.position, *slice_.orientation, *slice_.spacing]).all():
+        return False
+    normal = np.cross(slice_.orientation[:3], slice_.orientation[3:])
+    return bool(np.linalg.norm(normal) > 0.1)
 
 
 def _stacked(
@@ -473,6 +462,11 @@ def _voxels(slices: Sequence[_Slice], progress: Callable[[float], None]) -> NDAr
             f"The slices of the series in {slices[0].path.parent} cannot be read (damaged, or "
             "packed in a way that is not known here); export it again, uncompressed."
         ) from error
+
+
+def _name_of(path: Path) -> str:
+    """A file's name as it can be printed and sent; bytes that are no UTF-8 are replaced."""
+    return os.fsencode(path.name).decode("utf-8", "replace")
 
 
 def _multi_frame(path: Path) -> str:

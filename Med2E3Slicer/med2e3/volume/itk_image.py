@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
+from med2e3.errors import InputError
+
 # ITK prints its warnings on stderr. Those that matter are checked for and told as sentences.
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """DICOM and ITK count millimetres to the left and back, Slicer and NIfTI to the right and front."""
+
+
+def itk_name(path: Path) -> str:
+    """A path as SimpleITK takes it: a name that is no UTF-8 would end the whole process.
+
+    Raises :class:`~med2e3.errors.InputError` for such a name.
+    """
+    name = str(path)
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        shown = os.fsencode(name).decode("utf-8", "replace")
+        raise InputError(
+            f"The name {shown} is not in UTF-8, so that the file cannot be opened; rename it."
+        ) from None
+    return name
 
 
 class _Pixels:

@@ -71,8 +71,8 @@ def prepare(
     volume = resize.blend(_in_plane(_windowed(planes, chosen), size[1:]))
     if volume.min() == volume.max():
         raise InputError(
-            f"The window {chosen.name} makes every voxel of the scan alike; choose another, "
-            "or auto."
+            f"The window {chosen.name} makes every voxel of the scan alike that it does not make "
+            "black, so there is nothing to tell apart; choose a wider one."
         )
     warnings = (
         *chosen.warnings,

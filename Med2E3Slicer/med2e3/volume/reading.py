@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import math
 import os
+import re
+import tokenize
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +26,7 @@ from med2e3.volume.dicom import (
     list_series,
     read_dicom_folder,
 )
-from med2e3.volume.itk_image import array_of, ijk_to_ras_of
+from med2e3.volume.itk_image import array_of, ijk_to_ras_of, itk_name
 from med2e3.volume.nifti import beginning, is_analyze, is_nifti, read_nifti
 from med2e3.volume.scan import Scan
 
@@ -33,7 +36,12 @@ _ARRAY_TO_RAS = np.diag([-1.0, -1.0, -1.0, 1.0])
 """An array without a place is laid out as the model sees axial slices (columns from right to left,
 rows from front to back, slices downwards), so "axial" leaves it untouched as "acquired" does."""
 
-_META_HEADER_BYTES = 1 << 16
+_ARRAY_DAMAGE = (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError)
+"""What a cut or damaged .npy file makes numpy raise, which reads its header as Python text."""
+
+_HEADER_BYTES = 1 << 16
+_ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
+_UNPACKED_AT_ONCE = 1 << 20
 _META_TYPE_BYTES = {
     "CHAR": 1, "UCHAR": 1, "SHORT": 2, "USHORT": 2, "INT": 4, "UINT": 4, "LONG": 4, "ULONG": 4,
     "LONG_LONG": 8, "ULONG_LONG": 8, "FLOAT": 4, "DOUBLE": 8,
@@ -72,6 +80,7 @@ def read_scan(
     if is_nifti(head):
         return read_nifti(path)
     if head.startswith(b"NRRD"):
+        _check_nrrd_unpacks(path)
         return _read_with_itk(path, "NrrdImageIO")
     if b"NDims" in head and b"=" in head:
         _check_meta_is_whole(path)
@@ -102,7 +111,7 @@ def _why_not(path: Path, head: bytes) -> str:
 def _read_array(path: Path) -> Scan:
     try:
         voxels = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except _ARRAY_DAMAGE:
         raise InputError(
             f"{path} is cut, damaged or holds Python objects; save a plain array of numbers with "
             "numpy.save."
@@ -116,7 +125,7 @@ def _read_array(path: Path) -> Scan:
 
 def _read_with_itk(path: Path, image_io: str) -> Scan:
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(itk_name(path))
     reader.SetImageIO(image_io)
     try:
         # What is no scan is refused by its header, before gigabytes of it are read.
@@ -155,10 +164,37 @@ def _unplaced(reader: sitk.ImageFileReader, image_io: str) -> tuple[str, ...]:
     return ()
 
 
-def _check_meta_is_whole(path: Path) -> None:
-    """Refuse a cut MetaImage file, of which ITK would print to stderr before it fails."""
+def _check_nrrd_unpacks(path: Path) -> None:
+    """Refuse a packed NRRD file that disagrees with its checksum, at which ITK does not look."""
     with open(path, "rb") as file:
-        head = file.read(_META_HEADER_BYTES)
+        head = file.read(_HEADER_BYTES)
+    blank_line = re.search(rb"\r?\n\r?\n", head)
+    if not blank_line:
+        return
+    lines = head[: blank_line.start()].decode("latin-1").splitlines()
+    fields = {
+        key.strip().lower().replace(" ", ""): value.strip()
+        for key, _, value in (line.partition(":") for line in lines)
+    }
+    if fields.get("encoding", "").lower() not in ("gz", "gzip"):
+        return
+    if any(fields.get(skip, "0") != "0" for skip in ("byteskip", "lineskip")):
+        return
+    data_path, start = path, blank_line.end()
+    if "datafile" in fields:
+        data_path, start = path.parent / fields["datafile"], 0
+    # Where the voxels are in several files, or none, there is no such file; ITK has to find out.
+    if os.path.isfile(data_path) and not _unpacks(data_path, start):
+        raise InputError(f"{path} is cut or damaged; copy or export the scan again.")
+
+
+def _check_meta_is_whole(path: Path) -> None:
+    """Refuse a cut or damaged MetaImage file.
+
+    ITK would print to stderr before it fails, and takes what it could not unpack for voxels.
+    """
+    with open(path, "rb") as file:
+        head = file.read(_HEADER_BYTES)
     fields: dict[str, str] = {}
     end = 0
     for line in head.splitlines(keepends=True):
@@ -167,27 +203,57 @@ def _check_meta_is_whole(path: Path) -> None:
         fields[key.strip()] = value.strip()
         if key.strip() == "ElementDataFile":
             break
-    if not fields.keys() >= {"DimSize", "ElementType", "ElementDataFile"}:
+    if not fields.keys() >= {"NDims", "DimSize", "ElementType", "ElementDataFile"}:
         raise InputError(f"{path} is cut or damaged; copy or export the scan again.")
     where = fields["ElementDataFile"]
-    if where == "LOCAL":
-        found = path.stat().st_size - end
-    elif (path.parent / where).is_file():
-        found = (path.parent / where).stat().st_size
-    else:
-        return
-    if found < _meta_voxel_bytes(fields):
-        raise InputError(f"{path} is cut; copy or export the scan again.")
+    data_path, start = (path, end) if where == "LOCAL" else (path.parent / where, 0)
+    # A damaged name may be too long for the system, which Path.is_file() would not take.
+    if not os.path.isfile(data_path):
+        if where == "LIST" or "%" in where:
+            # The voxels are in several files, which ITK puts together.
+            return
+        raise InputError(
+            f"{path} is a header, and the file of its voxels is missing; put {where} beside it."
+        )
+    if not _is_whole(data_path, start, fields):
+        raise InputError(f"{path} is cut or damaged; copy or export the scan again.")
+
+
+def _is_whole(data_path: Path, start: int, fields: dict[str, str]) -> bool:
+    """Whether a file has the voxels that a MetaImage header tells, from the byte ``start`` on."""
+    voxel_bytes = _meta_voxel_bytes(fields)
+    if voxel_bytes and fields.get("CompressedData", "").lower() == "true":
+        return _unpacks(data_path, start, voxel_bytes)
+    return data_path.stat().st_size - start >= voxel_bytes
 
 
 def _meta_voxel_bytes(fields: dict[str, str]) -> int:
-    """How many bytes the voxels take in the file; 0 where ITK has to find out."""
+    """How many bytes the voxels take; 0 where ITK has to find out."""
     kind = fields["ElementType"].removeprefix("MET_").removesuffix("_ARRAY")
+    if fields.get("BinaryData", "True").lower() == "false":
+        return 0
     try:
-        if fields.get("CompressedData", "").lower() == "true":
-            return int(fields.get("CompressedDataSize", "0"))
         voxels = math.prod(int(size) for size in fields["DimSize"].split())
         channels = int(fields.get("ElementNumberOfChannels", "1"))
     except ValueError:
         return 0
     return voxels * channels * _META_TYPE_BYTES.get(kind, 0)
+
+
+def _unpacks(path: Path, start: int, count: float = math.inf) -> bool:
+    """Whether a file from ``start`` on unpacks, to ``count`` bytes if that is known, and agrees
+    with its checksum."""
+    unpack = zlib.decompressobj(_ZLIB_OR_GZIP)
+    unpacked = 0
+    with open(path, "rb") as file:
+        file.seek(start)
+        while not unpack.eof and unpacked <= count:
+            packed = unpack.unconsumed_tail or file.read(_UNPACKED_AT_ONCE)
+            try:
+                piece = unpack.decompress(packed, _UNPACKED_AT_ONCE)
+            except zlib.error:
+                return False
+            if not packed and not piece:
+                return False
+            unpacked += len(piece)
+    return math.isinf(count) or unpacked == count

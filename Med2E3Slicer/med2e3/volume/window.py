@@ -28,6 +28,10 @@ PRESETS: dict[str, tuple[float, float]] = {
 _PERCENTILES = (0.5, 99.5)
 _SAMPLES = 2_000_000
 
+_LEAST_WHITE = 0.5
+"""A picture from 0 to 1 gets at least as bright as this somewhere; a map of diffusion in mm²/s,
+say, lies in the same range and would be black."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -85,7 +89,7 @@ def _automatic(scan: Scan) -> Window:
     if voxels.dtype == np.uint8:
         return _between(0, 255, "the grey values of an 8-bit picture as they are, from 0 to 255")
     sample = _sample(voxels)
-    if voxels.dtype.kind == "f" and sample.min() >= 0 and sample.max() <= 1:
+    if voxels.dtype.kind == "f" and sample.min() >= 0 and _LEAST_WHITE <= sample.max() <= 1:
         return _unchanged(scan)
     if scan.modality == "CT" or (not scan.modality and _has_hounsfield_units(sample)):
         centre, width = PRESETS["abdomen"]
@@ -105,8 +109,9 @@ def _automatic(scan: Scan) -> Window:
         )
     lower, upper = (float(value) for value in np.percentile(sample, _PERCENTILES))
     if lower == upper:
-        # Nearly all voxels are alike; what differs is all there is to see.
-        lower, upper = float(sample.min()), float(sample.max())
+        # Nearly all voxels are alike; what differs is all there is to see, and may be so little
+        # that the sample does not hold it.
+        lower, upper = float(voxels.min()), float(voxels.max())
     window = _between(
         lower, upper, f"the scan's own values from {lower:g} to {upper:g} (its 0.5th and 99.5th "
         "percentile)"

@@ -68,4 +68,14 @@ def _process_is_running(process_id: int) -> bool:
         return False
     except (PermissionError, OverflowError):
         return True
-    return True
+    return not _is_zombie(process_id)
+
+
+def _is_zombie(process_id: int) -> bool:
+    """Whether a process has ended and its parent has not asked how. Linux alone tells it here."""
+    try:
+        status = Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    # The program's name stands in brackets, and may have brackets and blanks in it.
+    return status.rpartition(")")[2].split()[:1] == ["Z"]

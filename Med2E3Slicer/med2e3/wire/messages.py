@@ -1,4 +1,4 @@
-"""The messages of protocol version 2, as dataclasses.
+"""The messages of protocol version 3, as dataclasses.
 
 Every request has a class for its parameters and one for its result; ``METHODS`` joins them to the
 method's name. Positions are millimetres in RAS or voxel indices in the scan's IJK; matrices are
@@ -8,10 +8,10 @@ messages can travel over HTTP.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 
 DRAFT_MARK = "AI draft, not reviewed. Research use only, not a medical device."
 """Stands with every text and picture of the model until a person has reviewed it."""
@@ -42,6 +42,16 @@ class LoadModel:
     folder: str | None = None
     device: str = "auto"
     dtype: str = "auto"
+
+    def smaller(self) -> LoadModel | None:
+        """The same model where it takes less memory, None where it cannot take less.
+
+        First half the precision; then the processor, whose memory is mostly the larger one.
+        """
+        # "auto" is half the precision on a card already, and not on a processor.
+        if self.dtype == "float32" or (self.device == "cpu" and self.dtype == "auto"):
+            return replace(self, dtype="bfloat16")
+        return None if self.device == "cpu" else replace(self, device="cpu", dtype="bfloat16")
 
 
 @dataclass(frozen=True)
@@ -331,6 +341,11 @@ class Cancelling:
 
 
 @dataclass(frozen=True)
+class Ping:
+    """Ask whether the worker is there. It answers at once, whatever else it works at."""
+
+
+@dataclass(frozen=True)
 class Shutdown:
     pass
 
@@ -370,6 +385,7 @@ METHODS: dict[str, tuple[type[Any], type[Any]]] = {
     "describe_machine": (DescribeMachine, Machine),
     "close_volume": (CloseVolume, Done),
     "cancel": (Cancel, Cancelling),
+    "ping": (Ping, Done),
     "shutdown": (Shutdown, Done),
 }
 

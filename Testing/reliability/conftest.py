@@ -1,0 +1,57 @@
+"""The command as a person runs it, in this process, where torch is loaded once for all tests; and
+workers in processes of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def med2e3(capfd, monkeypatch):
+    """Runs ``med2e3`` with arguments and tells its exit status and all that was printed."""
+    from med2e3.command.main import main
+
+    def run(*arguments: object) -> subprocess.CompletedProcess:
+        monkeypatch.setattr(sys, "argv", ["med2e3", *map(str, arguments)])
+        monkeypatch.delenv("MED2E3_DEBUG", raising=False)
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capfd.readouterr()
+        return subprocess.CompletedProcess(
+            arguments, ended.value.code or 0, printed.out, printed.err
+        )
+
+    return run
+
+
+@pytest.fixture
+def new_worker(tmp_path):
+    """Starts workers, with the embedded model and an open volume if they are to be ready, and ends
+    them after the test."""
+    with contextlib.ExitStack() as workers:
+        yield lambda ready=True: workers.enter_context(_running_worker(tmp_path, ready))
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory):
+    """A worker that is ready, which the tests of a module share: they leave it so."""
+    with _running_worker(tmp_path_factory.mktemp("worker"), True) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def _running_worker(folder, ready):
+    from med2e3.wire import PROTOCOL_VERSION, messages
+    from worker_client import WorkerClient, make_ready, small_chest
+
+    client = WorkerClient(folder)
+    try:
+        client.ask("initialize", messages.Initialize(PROTOCOL_VERSION, "test"))
+        yield make_ready(client, small_chest()) if ready else client
+    finally:
+        client.end()
