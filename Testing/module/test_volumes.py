@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import itertools
 import os
 import tempfile
 import unittest
@@ -78,11 +79,26 @@ class VolumesTest(ModuleTestCase):
             places = [(case.ijk_to_ras @ (*slice_.ijk, 1))[:3] for slice_ in answer.slices]
             self.assertEqual(complaints(case, scores, places, answer.warnings, self.scoresOf), [])
 
-    def test_voxels_and_matrices(self):
-        workers = set()
+    def test_pixel_types(self):
         # slicer.util makes no volumes of 64-bit integers.
-        cases = [case for case in CASES if not case.name.startswith(("i8 in", "u8 in"))]
-        for case in cases[::EVERY]:
+        self.tryCases(
+            case
+            for case in casesAbout("pixel type")
+            if not case.name.startswith(("i8 in", "u8 in"))
+        )
+
+    def test_contents_and_paddings(self):
+        self.tryCases(casesAbout("content", "padding"))
+
+    def test_layouts(self):
+        self.tryCases(casesAbout("layout"))
+
+    def test_directions_and_sizes(self):
+        self.tryCases(casesAbout("direction", "gantry tilt", "spacing", "slices", "size"))
+
+    def tryCases(self, cases):
+        workers = set()
+        for case in itertools.islice(cases, 0, None, EVERY):
             with self.subTest(str(case)):
                 self.check(case, self.answerToCase(case))
                 workers.add(self.controller.workerProcessId)
@@ -116,6 +132,10 @@ class VolumesTest(ModuleTestCase):
                     slicer.mrmlScene.RemoveNode(volumeNode)
                 tried("Volumes", f"{case.topic}, through the scene", 1, outcome)
         self.assertNotIsInstance(self.answerTo(addScan()), str)
+
+
+def casesAbout(*topics):
+    return [case for case in CASES if case.topic in topics]
 
 
 def loadFile(path):
