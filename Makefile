@@ -14,7 +14,8 @@ endif
 READY := $(VENV)/.ready
 SUPPLY := $(VENV)/supply
 LOCK := requirements/develop.txt
-ROWS := build/tried.jsonl
+# Whole, for tests work in other folders too.
+ROWS := $(CURDIR)/build/tried.jsonl
 
 export QT_QPA_PLATFORM := offscreen
 export PYTHONPATH := Testing

@@ -80,6 +80,7 @@ def makePhantom(folder):
 def demonstrate(volume, folder):
     import slicer
 
+    from med2e3.wire.messages import MODEL_MARKS
     from Med2E3SlicerLib.engine import endingWorkers
 
     volumeNode = slicer.util.loadVolume(str(volume))
@@ -120,8 +121,7 @@ def demonstrate(volume, folder):
     SlicerHost.screenshot(folder / "screenshot.png")
 
     print(f"report.txt, answers.txt, heatmap.nrrd and screenshot.png are in {folder}.")
-    if not controller.model.trained:
-        print("The model is untrained: its text is nonsense and its slices mean nothing.")
+    print(MODEL_MARKS[controller.model.trained_on])
     widget.cleanup()
     SlicerHost.wait_until(lambda: not endingWorkers(), seconds=10)
 
@@ -148,10 +148,12 @@ def wait(controller, workbench):
 
 
 def textOf(turn):
+    from Med2E3SlicerLib.export import markOf
+
     slices = ", ".join(
         f"{slice_.index:.1f} (score {slice_.score:.3f})" for slice_ in turn.rankedSlices[:5]
     )
-    return f"{turn.text}\n\nLooked at most: slices {slices}\nAI draft, not reviewed.\n"
+    return f"{turn.text}\n\nLooked at most: slices {slices}\n{markOf(turn)}\n"
 
 
 if __name__ == "__main__":

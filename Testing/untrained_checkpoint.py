@@ -233,7 +233,7 @@ def main() -> None:
         seed=arguments.seed,
         card={
             "name": "med2e3-untrained",
-            "trained": False,
+            "trained_on": "nothing",
             "description": (
                 "Untrained demonstration model: its text is nonsense and its slices mean nothing."
             ),

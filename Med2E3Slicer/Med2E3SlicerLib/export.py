@@ -68,7 +68,7 @@ def jsonText(turn, scanName):
             "model": {
                 "name": turn.modelName,
                 "sha256": turn.modelSha256,
-                "trained": turn.modelIsTrained,
+                "trained_on": turn.modelTrainedOn,
             },
             "warnings": turn.warnings,
             "effective_slices": turn.effectiveSlices,
@@ -88,12 +88,13 @@ def jsonText(turn, scanName):
 
 
 def markOf(turn):
-    """What stands with a report wherever it goes, until and after somebody reviewed it."""
+    """What stands with a text wherever it goes, until and after somebody reviewed it."""
+    mark = messages.DRAFT_MARK
     if turn.reviewedAt:
-        return _("Written by a model, reviewed by {name} at {time}. Research use only.").format(
+        mark = _("Written by a model, reviewed by {name} at {time}. Research use only.").format(
             name=turn.reviewer, time=turn.reviewedAt
         )
-    return messages.DRAFT_MARK
+    return " ".join(part for part in (mark, messages.MODEL_MARKS[turn.modelTrainedOn]) if part)
 
 
 def writeFile(path, text):
@@ -127,8 +128,6 @@ def _remarks(turn):
     ]
     if turn.isEdited:
         remarks.append(_("Edited by a reader; the model's own text is in the JSON export."))
-    if not turn.modelIsTrained:
-        remarks.append(_("The model is untrained: its text is nonsense."))
     if turn.isStale:
         remarks.append(_("The scan has been changed since the model saw it."))
     return [*remarks, *turn.warnings]

@@ -23,7 +23,7 @@ def reportMessage(turn, volumeNode):
     return messages.Report(
         text=turn.presentText,
         written_at=turn.writtenAt,
-        model=messages.ModelName(turn.modelName, turn.modelSha256),
+        model=messages.ModelName(turn.modelName, turn.modelSha256, turn.modelTrainedOn),
         plane=turn.plane,
         window=turn.window,
         slice_scores=tuple(slice_.score for slice_ in turn.slices),

@@ -76,7 +76,7 @@ class Turn(Attention):
     scan: dict
     modelName: str
     modelSha256: str
-    modelIsTrained: bool
+    modelTrainedOn: str
     warnings: tuple[str, ...] = ()
     sentences: tuple[Sentence, ...] = ()
     historyUsed: int = 0
@@ -168,7 +168,7 @@ def turnOf(answered, opened, model, scan, historySent):
         scan=scan,
         modelName=answer.model.name,
         modelSha256=answer.model.sha256,
-        modelIsTrained=model.trained,
+        modelTrainedOn=answer.model.trained_on,
         warnings=answer.warnings,
         sentences=_sentencesOf(answered, opened),
         historyUsed=answer.history_used,

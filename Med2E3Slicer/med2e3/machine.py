@@ -114,19 +114,19 @@ def _model(folder: Path | None) -> dict[str, Any]:
     from med2e3.download import RECORD
     from med2e3.model import EMBEDDED
     from med2e3.model.checkpoint import checkpoint_size
-    from med2e3.model.identity import describe
+    from med2e3.model.identity import card_of
 
     folder = folder or EMBEDDED
     try:
         size, problem = checkpoint_size(folder), ""
     except InputError as error:
         size, problem = 0, str(error)
-    name, trained, description = ("", False, "") if problem else describe(folder)
+    card = None if problem else card_of(folder)
     # Checkpoints hold two bytes a parameter; a CPU computes with four.
     return {
-        "name": name,
-        "trained": trained,
-        "description": description,
+        "name": card.name if card else "",
+        "trained_on": card.trained_on if card else "",
+        "description": card.description if card else "",
         "problem": problem,
         "downloaded": (folder / RECORD).is_file(),
         "bytes_on_card": size,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from med2e3.command.main import main
+from med2e3.model.identity import CARD, EMBEDDED
+from med2e3.wire.messages import DRAFT_MARK, MODEL_MARKS
 
 FIELDS = {
     "kind", "question", "text", "token_ids", "token_probabilities", "sentences", "history_used",
@@ -82,7 +85,7 @@ def test_report_prints_one_json_object(scan_path):
         "prefill",
         "decode",
     }
-    assert set(answer["model"]) == {"name", "sha256"}
+    assert set(answer["model"]) == {"name", "sha256", "trained_on"}
     assert len(answer["token_ids"]) <= 6
     first = answer["slices"][0]
     assert set(first) == {"index", "ras", "score"}
@@ -111,6 +114,22 @@ def test_people_read_the_text_and_the_slices(med2e3, scan_path):
     assert ended.returncode == 0, ended.stderr
     assert "AI draft, not reviewed" in ended.stdout
     assert "slice" in ended.stdout
+
+
+@pytest.mark.parametrize("trained_on", MODEL_MARKS)
+def test_what_the_model_learned_from_stands_with_its_text(med2e3, scan_path, tmp_path, trained_on):
+    model, out = tmp_path / "model", tmp_path / "results"
+    shutil.copytree(EMBEDDED, model)
+    (model / CARD).write_text(json.dumps({"name": "some", "trained_on": trained_on}))
+    ended = med2e3("report", scan_path, "--max-new-tokens", 4, "--model", model, "--out", out)
+    assert ended.returncode == 0, ended.stderr
+    answer = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    assert answer["model"]["trained_on"] == trained_on
+    mark = f"{DRAFT_MARK} {MODEL_MARKS[trained_on]}".rstrip()
+    for text in (ended.stdout, (out / "report.txt").read_text(encoding="utf-8")):
+        assert [line for line in text.splitlines() if "AI draft" in line] == [mark]
+    info = json.loads(med2e3("model", "info", model, "--json").stdout)
+    assert info["trained_on"] == trained_on
 
 
 def test_out_writes_the_four_files(med2e3, scan_path, tmp_path):

@@ -86,7 +86,7 @@ def report_on(scan, plane: str = "axial", **options) -> Report:
         "text": "The lungs are clear. A nodule of 3.5 mm lies in the right upper lobe.\n"
         "Größe: 3,5 mm – 結節 في الرئة.",
         "written_at": "2026-11-24T22:00:00+00:00",
-        "model": ModelName("Med-2E3 demo", "0123456789abcdef" * 4),
+        "model": ModelName("Med-2E3 demo", "0123456789abcdef" * 4, "synthetic"),
         "plane": plane,
         "window": "mediastinum",
         "slice_scores": tuple(float(score) for score in weights / weights.sum()),

@@ -38,6 +38,7 @@ def test_text_state_and_maker_are_there(scan, prepared, report_on, tmp_path):
     (page,) = pages_of(tmp_path / "report.pdf")
     for text in (
         "AI draft, not reviewed",
+        report.model.mark,
         "CT chest",
         "A nodule of 3.5 mm lies in the right upper lobe.",
         "Größe: 3,5 mm –",
@@ -61,6 +62,7 @@ def test_the_draft_mark_stands_on_every_page_until_it_is_reviewed(
         assert is_draft == [name == "draft"] * len(pages)
         if name == "reviewed":
             assert all("Reviewed by Dr. Ärztin on 2026-11-24 23:00 UTC" in page for page in pages)
+        assert all("knows nothing of patients" in page for page in pages)
     assert sum(LONG.count(word) for word in ("heart",)) == " ".join(pages).count("heart")
 
 

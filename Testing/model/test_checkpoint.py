@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from med2e3.errors import InputError
 from med2e3.inference import VolumeSession
 from med2e3.model import Med2E3, load_model, model_identity, read_configuration
+from med2e3.wire.messages import MODEL_MARKS
 from reference import REFERENCE, needs_reference
 from untrained_checkpoint import write_checkpoint
 
@@ -102,11 +103,21 @@ def test_a_shard_outside_the_folder_is_refused(checkpoint):
     assert "not to be trusted" in refused(checkpoint)
 
 
-def test_the_embedded_model_is_found_and_says_that_it_is_untrained():
+def test_the_embedded_model_is_found_and_says_what_it_is():
     identity = load_model().identity
-    assert not identity.trained
-    assert "nonsense" in identity.description
+    assert MODEL_MARKS[identity.trained_on]
+    assert "emonstration model" in identity.description
     assert identity == model_identity()
+
+
+def test_a_card_that_says_another_origin_is_refused(checkpoint):
+    (checkpoint / "med2e3.json").write_text(json.dumps({"trained_on": "hearsay"}))
+    assert "'hearsay', and this program knows nothing, synthetic, scans" in refused(checkpoint)
+
+
+def test_a_checkpoint_without_a_card_learned_from_scans(checkpoint):
+    (checkpoint / "med2e3.json").unlink(missing_ok=True)
+    assert load_model(checkpoint, device="cpu").identity.trained_on == "scans"
 
 
 def test_the_embedded_model_is_found_from_any_folder(tmp_path):

@@ -1,12 +1,19 @@
 """A report: asked for with a click, read as it is written, kept in the scene."""
 
 import itertools
+import json
+import os
+import shutil
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import qt
 import slicer.util
 
+import med2e3
+from med2e3.wire.messages import MODEL_MARKS
 from module.support import ModuleTestCase, addScan
 
 
@@ -85,12 +92,37 @@ class ReportTest(ModuleTestCase):
         self.assertReportIsThere()
         self.assertEqual(started, ["report"])
 
-    def test_says_that_the_model_is_untrained(self):
-        self.generateReport(addScan())
-        self.assertEqual(self.workbench.notice.visible, not self.controller.model.trained)
-        if not self.controller.model.trained:
-            self.assertIn("nonsense", self.workbench.notice.text)
+    def test_says_what_the_model_learned_from(self):
+        marks = {"nothing": "untrained model", "synthetic": "demonstration model", "scans": ""}
+        volumeNode = addScan()
+        embedded = Path(med2e3.__file__).parent / "embedded"
+        with tempfile.TemporaryDirectory() as folder:
+            for trainedOn, mark in marks.items():
+                model = Path(shutil.copytree(embedded, os.path.join(folder, trainedOn)))
+                (model / "med2e3.json").write_text(
+                    json.dumps({"name": "some", "trained_on": trainedOn}), encoding="utf-8"
+                )
+                self.workbench.settings.modelFolder.currentPath = str(model)
+                self.generateReport(volumeNode)
+                self.assertEqual(self.workbench.notice.visible, bool(mark))
+                self.assertIn(mark, self.workbench.notice.text.lower())
+                self.assertIn(mark, self.report.mark.text)
+                self.report.copyButton.click()
+                copied = qt.QApplication.clipboard().text()
+                self.assertIn(f"device. {MODEL_MARKS[trainedOn]}".rstrip(), copied)
+            self.workbench.settings.modelFolder.currentPath = ""
         self.assertIn("Not a medical device", self.workbench.disclaimer.text)
+
+    def test_a_report_keeps_the_mark_of_the_model_that_wrote_it(self):
+        volumeNode = addScan()
+        self.generateReport(volumeNode)
+        trainedOn = self.controller.model.trained_on
+        self.assertNotEqual(trainedOn, "scans")
+        self.select(None)
+        self.select(volumeNode)
+        self.assertEqual(self.turn.modelTrainedOn, trainedOn)
+        self.assertIn("model", self.report.mark.text)
+        self.assertIn("model", self.report.mark.toolTip)
 
     def test_text_is_text_and_no_markup(self):
         volumeNode = addScan()

@@ -8,6 +8,7 @@ the plainer faults are in ``Testing/model/test_checkpoint.py``.
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import os
 import random
@@ -21,10 +22,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+from med2e3.command.main import main
 from med2e3.errors import InputError
 from med2e3.inference import VolumeSession
 from med2e3.model import load_model
+from med2e3.model.checkpoint import PARTS
 from med2e3.model.identity import EMBEDDED
 
 TOPIC = "Hostile model files"
@@ -343,6 +347,25 @@ def test_an_index_that_climbs_out_of_the_folder_is_refused(checkpoint, tried, na
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     assert_refused(checkpoint, "model.safetensors.index.json")
     tried(TOPIC, "an index of weights that names other places", 1, "refused, nothing opened")
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+@pytest.mark.parametrize("part", PARTS)
+def test_weights_that_are_no_numbers_write_no_text(
+    checkpoint, tried, capsys, monkeypatch, part, number
+):
+    (path,) = (checkpoint / part).glob("*.safetensors")
+    tensors = load_file(path)
+    save_file({name: torch.full_like(one, number) for name, one in tensors.items()}, path)
+    model = load_model(checkpoint, device="cpu")
+    volume = torch.rand(1, *model.configuration.vision3d.volume_size)
+    with pytest.raises(InputError, match="does not compute numbers"):
+        VolumeSession(model, volume).generate("Is there a mass?", max_new_tokens=4)
+    monkeypatch.setattr(sys, "argv", ["med2e3", "model", "check", str(checkpoint)])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "are not numbers (the first: " in capsys.readouterr().err
+    tried(TOPIC, "weights that are not a number, or infinite", 1, "a sentence, no text")
 
 
 def test_a_card_is_shown_as_one_short_line(checkpoint, tried):

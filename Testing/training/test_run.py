@@ -47,7 +47,7 @@ def trained(tmp_path_factory):
 
 def test_a_run_through_all_stages_leaves_a_model_that_answers(trained):
     model = load_model(trained / "out" / "model", device="cpu")
-    assert (model.identity.name, model.identity.trained) == ("small", True)
+    assert (model.identity.name, model.identity.trained_on) == ("small", "synthetic")
     session = VolumeSession(model, torch.rand(1, *SIZE))
     answer = session.generate("In which plane is this?", max_new_tokens=8)
     assert len(answer.attention.scores) == SIZE[0]
@@ -83,6 +83,8 @@ def test_what_was_done_is_written_down(trained):
     card = (out / "model" / "README.md").read_text()
     assert "| tune | answer |" in card
     assert data["files"]["train.json"] in card
+    assert "training data are synthetic CT" in card
+    assert "nothing of patients" in card
     assert list((out / "stages" / "tune" / "metrics").glob("events*"))
     assert json.loads((out / "run.json").read_text())["torch"] == torch.__version__
 

@@ -98,6 +98,23 @@ def test_a_line_that_is_no_request_is_refused_by_its_kind(line, code):
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize("method", ["[]", "{}", "null", "1", '"no such"'])
+def test_a_notification_without_a_known_name_is_refused(method):
+    line = f'{{"jsonrpc": "2.0", "method": {method}, "params": {{}}}}'.encode()
+    with pytest.raises(jsonrpc.RpcError) as caught:
+        jsonrpc.read_reply(line)
+    assert caught.value.code == jsonrpc.METHOD_NOT_FOUND
+
+
+def test_a_choice_is_one_of_its_words():
+    loaded = {"name": "a", "sha256": "b", "trained_on": "scans", "description": "c",
+              "device": "cpu", "dtype": "float32"}  # fmt: skip
+    assert jsonrpc.decode(messages.ModelLoaded, loaded).trained_on == "scans"
+    for wrong in ("hearsay", None, ["scans"], 1):
+        with pytest.raises(ValueError, match="trained_on must be one of nothing, synthetic, scans"):
+            jsonrpc.decode(messages.ModelLoaded, {**loaded, "trained_on": wrong})
+
+
 def test_a_wrong_field_is_named():
     line = b'{"jsonrpc":"2.0","id":1,"method":"attend","params":{"volume_id":"1","txt":"a"}}'
     with pytest.raises(jsonrpc.RpcError, match="'txt'"):

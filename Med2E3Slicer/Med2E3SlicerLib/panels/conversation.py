@@ -5,7 +5,7 @@ from slicer.i18n import tr as _
 
 from ..signal import Signal
 from .reporttext import DOUBTFUL, doubtfulColor, fitHeight
-from .words import bestSlices, endingOf
+from .words import bestSlices, endingOf, modelRemark
 
 _FEWEST_LINES, _MOST_LINES = 5, 16
 _INDENT = 12
@@ -263,7 +263,7 @@ def _keyOf(turn):
 
 
 def _remarksOn(turn):
-    remarks = [bestSlices(turn), endingOf(turn)]
+    remarks = [bestSlices(turn), modelRemark(turn), endingOf(turn)]
     if turn.isStale:
         remarks.append(_("the scan has changed since"))
     if turn.historyLeftOut:

@@ -4,11 +4,11 @@ import ctk
 import qt
 from slicer.i18n import tr as _
 
+from ..export import markOf
 from ..signal import Signal
 from ..turn import ANSWER, Request
 from .conversation import ConversationText
 from .reporttext import fitHeight
-from .words import draftMark
 
 _FEWEST_LINES, _MOST_LINES = 2, 4
 _LETTERS = "ABCD"
@@ -166,7 +166,7 @@ class QuestionsPanel:
         number = self.conversation.chosen
         if self._turns:
             turn = self._turns[-1 if number is None else number]
-            qt.QApplication.clipboard().setText(f"{turn.question}\n{turn.text}\n\n[{draftMark()}]")
+            qt.QApplication.clipboard().setText(f"{turn.question}\n{turn.text}\n\n[{markOf(turn)}]")
 
     def _numberOf(self, nodeId):
         for number, turn in enumerate(self._turns):

@@ -9,7 +9,14 @@ from ..export import markOf
 from ..signal import Signal
 from .labels import textLabel
 from .reporttext import DOUBTFUL, ReportText
-from .words import describeSentence, draftMark, endingOf, timeOf
+from .words import (
+    describeSentence,
+    draftMark,
+    endingOf,
+    modelNotice,
+    modelRemark,
+    timeOf,
+)
 
 _POINTING_MILLISECONDS = 250
 """How long the reader must point at a sentence before the views change."""
@@ -295,13 +302,15 @@ def _markText(turn):
         )
     else:
         state = draftMark()
-    parts = [state, _("edited") if turn.isEdited else "", endingOf(turn)]
+    edited = _("edited") if turn.isEdited else ""
+    parts = [state, edited, modelRemark(turn), endingOf(turn)]
     if turn.isStale:
         parts.append(_("the scan has changed since"))
     return ", ".join(part for part in parts if part)
 
 
 def _originOf(turn):
-    return _("Model {name}, plane {plane}, window {window}, written {time}").format(
+    origin = _("Model {name}, plane {plane}, window {window}, written {time}").format(
         name=turn.modelName, plane=turn.plane, window=turn.window, time=timeOf(turn.writtenAt)
     )
+    return "\n".join(part for part in (origin, modelNotice(turn.modelTrainedOn)) if part)

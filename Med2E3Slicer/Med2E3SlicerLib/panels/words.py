@@ -11,6 +11,24 @@ def draftMark():
     return _("AI draft, not reviewed")
 
 
+def modelNotice(trainedOn):
+    """What has to be known about a model, in a sentence; empty for one that learned from scans."""
+    if trainedOn == "nothing":
+        return _("Untrained model: its text is nonsense.")
+    if trainedOn == "synthetic":
+        return _("Demonstration model, trained on synthetic CT: it knows nothing of patients.")
+    return ""
+
+
+def modelRemark(turn):
+    """The same about the model of a turn, in two words."""
+    if turn.modelTrainedOn == "nothing":
+        return _("untrained model")
+    if turn.modelTrainedOn == "synthetic":
+        return _("demonstration model")
+    return ""
+
+
 def endingOf(turn):
     """A remark on how a turn's text ended, empty if the model ended it itself."""
     if turn.finishReason == STOPPED:

@@ -19,6 +19,7 @@ from .saving import export
 from .settings import SettingsPanel
 from .setup import SetupPanel
 from .slices import SlicesPanel
+from .words import modelNotice
 
 # Seen on dark and on light styles alike.
 _TROUBLE = "QLabel { background: rgba(200, 70, 40, 70); border-radius: 3px; padding: 4px; }"
@@ -356,11 +357,8 @@ class Workbench:
         self.tell(sentence, isTrouble=True)
 
     def _onModelLoaded(self, model):
-        isUntrained = model is not None and not model.trained
-        self.notice.setVisible(isUntrained)
-        self.notice.text = (
-            _("Untrained demonstration model: its text is nonsense.") if isUntrained else ""
-        )
+        self.notice.text = modelNotice(model.trained_on) if model else ""
+        self.notice.setVisible(bool(self.notice.text))
 
 
 def _sayings():

@@ -37,7 +37,7 @@ _ABOUT = (
     "writtenAt",
     "modelName",
     "modelSha256",
-    "modelIsTrained",
+    "modelTrainedOn",
     "warnings",
     "historyUsed",
     "historyLeftOut",

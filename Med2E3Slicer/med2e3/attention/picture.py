@@ -34,7 +34,7 @@ _TITLE_LINES = 2
 
 # Places, in fractions of the picture. A caption stands above its slice, so it needs room there.
 _LEFT, _RIGHT = 0.035, 0.965
-_TITLE_TOP, _FOOT_BASE = 0.968, 0.028
+_TITLE_TOP, _FOOT_BASE, _FOOT_LINE = 0.968, 0.034, 0.022
 _SLICES_TOP, _SLICES_BASE = 0.785, 0.345
 _CURVE_TOP, _CURVE_BASE = 0.285, 0.135
 
@@ -47,12 +47,19 @@ _HEAT = "#ffa62b"
 _HEAT_OPACITY = 0.65
 
 
-def draw_attention(path: Path, prepared: PreparedVolume, attention: Attention, title: str) -> None:
+def draw_attention(
+    path: Path,
+    prepared: PreparedVolume,
+    attention: Attention,
+    title: str,
+    model_mark: str = "",
+) -> None:
     """Write a PNG of :data:`SIZE` with the three best slices over the curve of all scores.
 
     The slices are shown as the model saw them, in the proportions of the patient, with the patches
     that speak for them (:func:`~med2e3.attention.heatmap.patch_heatmap`, above 0) in colour, on
     one scale for the three. ``title`` is any text; what two lines cannot hold is cut.
+    ``model_mark`` is the sentence that stands with all that the model writes.
     Raises OSError where the file cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -76,7 +83,7 @@ def draw_attention(path: Path, prepared: PreparedVolume, attention: Attention, t
             _draw_edge_letters(axes, geometry)
             _draw_caption(axes, geometry, attention, slice_, place + 1)
         _draw_curve(figure, geometry, attention, best)
-        _draw_foot(figure, strongest)
+        _draw_foot(figure, strongest, model_mark)
         figure.savefig(path, format="png", dpi=_DOTS_PER_INCH)
 
 
@@ -250,7 +257,7 @@ def _draw_directions(axes: Axes, geometry: SliceGeometry, places: NDArray[np.flo
     _note(axes, name, (0.5, 0), (0, -28), color=_MUTED, size=9.5)
 
 
-def _draw_foot(figure: Figure, strongest: float) -> None:
+def _draw_foot(figure: Figure, strongest: float, model_mark: str) -> None:
     # A patch that adds x to the logit multiplies its slice's score by exp(x), before all are scaled
     # to the sum 1. The factor tells faint heat from strong, which the colours cannot.
     meaning = (
@@ -258,6 +265,7 @@ def _draw_foot(figure: Figure, strongest: float) -> None:
         f"the strongest patch × {np.exp(strongest):.3f}"
     )
     write(figure, _LEFT, _FOOT_BASE, DRAFT_MARK, color=_HEAT, size=9.5)
+    write(figure, _LEFT, _FOOT_BASE - _FOOT_LINE, model_mark, color=_HEAT, size=9.5)
     write(figure, _RIGHT, _FOOT_BASE, meaning, color=_MUTED, size=9.5, ha="right")
 
 

@@ -165,8 +165,6 @@ def _run(
         )
         opened = open_scan(network, scan, plane.value, window, progress=stages)
         stages.end()
-        if not network.identity.trained and not as_json:
-            print(f"Note: {network.identity.description}", file=sys.stderr)
         answered = request(opened, stages.count_token if as_json else _print_piece)
         stages.end()
         timings = {"read": read_seconds, **answered.answer.timings}
@@ -181,7 +179,6 @@ def _run(
 
 def _print_for_people(answered: Answered) -> None:
     from med2e3.attention import effective_slices, has_preference, ranked
-    from med2e3.wire.messages import DRAFT_MARK
 
     answer = answered.answer
     if answer.text:
@@ -200,7 +197,7 @@ def _print_for_people(answered: Answered) -> None:
             f"  slice {slice_.index:6.1f}   score {slice_.score:.3f}   "
             f"R {right:.1f}  A {anterior:.1f}  S {superior:.1f} mm"
         )
-    print(f"\n{DRAFT_MARK}")
+    print(f"\n{answer.model.draft_mark}")
     for warning in answer.warnings:
         print(f"Warning: {warning}", file=sys.stderr)
 

@@ -47,10 +47,10 @@ class Exports:
         if self._pdf:
             from med2e3.export.pdf import export_pdf
 
-            export_pdf(report_of(opened, answered), opened.prepared, self._pdf)
+            export_pdf(report_of(opened.prepared, answered), opened.prepared, self._pdf)
         if self._dicom:
             from med2e3.export.dicom import export_dicom
             from med2e3.volume.dicom import series_files
 
             files = series_files(self._volume, self._series)
-            export_dicom(report_of(opened, answered), files, self._dicom)
+            export_dicom(report_of(opened.prepared, answered), files, self._dicom)

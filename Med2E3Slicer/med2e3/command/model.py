@@ -41,7 +41,7 @@ _SECONDS_BETWEEN_LINES = 0.5
 @app.command("info")
 @told
 def info(folder: Folder = None, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Tell a checkpoint's name, hash, whether it is trained, and its parts."""
+    """Tell a checkpoint's name, hash, what it was trained on, and its parts."""
     from med2e3.model import load_model
 
     model = load_model(folder, device="cpu")
@@ -53,7 +53,7 @@ def info(folder: Folder = None, as_json: AsJson = False, debug: Debug = False) -
     found = {
         "name": identity.name,
         "sha256": identity.sha256,
-        "trained": identity.trained,
+        "trained_on": identity.trained_on,
         "description": identity.description,
         "folder": str(identity.folder),
         "parameters": parameters,
@@ -91,6 +91,12 @@ def check(
     model = load_model(folder, device="cpu", dtype="float32")
     from med2e3.inference.parity import compare
 
+    damaged = [name for name, one in model.named_parameters() if not one.isfinite().all()]
+    if damaged:
+        raise InputError(
+            f"{len(damaged)} weights of {model.identity.folder} are not numbers (the first: "
+            f"{damaged[0]}); download or copy the model again."
+        )
     rows = compare(model, cases) if cases else []
     if as_json:
         found = {

@@ -8,15 +8,13 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from med2e3.errors import InputError
-from med2e3.wire.messages import ANSWER, DRAFT_MARK, REPORT, Answer, Answered
 
 if TYPE_CHECKING:
     from med2e3.service.answering import OpenScan
-
-_TEXT_FILES = {REPORT: "report.txt", ANSWER: "answer.txt"}
+    from med2e3.wire.messages import Answer, Answered
 
 
 def as_one_json(answer: Answer) -> str:
@@ -60,31 +58,10 @@ class OutputFolder:
     def write(self, opened: OpenScan, answered: Answered) -> None:
         if self._path is None or self._unfinished is None:
             return
-        from med2e3.attention import draw_attention, slice_heatmap, write_heatmap
-        from med2e3.service.answering import attention_of
+        from med2e3.service.result import write_result
 
-        answer = answered.answer
-        attention = attention_of(answered)
         try:
-            if answer.kind in _TEXT_FILES:
-                text = f"{answer.text}\n\n{DRAFT_MARK}\n"
-                (self._unfinished / _TEXT_FILES[answer.kind]).write_text(text, encoding="utf-8")
-            result: dict[str, Any] = dataclasses.asdict(answer)
-            (self._unfinished / "result.json").write_text(
-                json.dumps(result, ensure_ascii=False, allow_nan=False, indent=2) + "\n",
-                encoding="utf-8",
-            )
-            write_heatmap(
-                self._unfinished / "attention.nii.gz",
-                slice_heatmap(attention.scores),
-                opened.prepared.geometry,
-            )
-            draw_attention(
-                self._unfinished / "attention.png",
-                opened.prepared,
-                attention,
-                title="Report" if answer.kind == REPORT else answer.question,
-            )
+            write_result(self._unfinished, opened.prepared, answered)
             self._path.mkdir(exist_ok=True)
             for file in self._unfinished.iterdir():
                 os.replace(file, self._path / file.name)

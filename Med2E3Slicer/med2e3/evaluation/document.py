@@ -45,12 +45,16 @@ def write_document(folder: Path, evaluation: Figures, ablations: Results | None)
 def _head(found: Figures) -> str:
     model = found["model"]
     named = f"`{model['name']}` (sha256 `{model['sha256'][:12]}…`)"
-    untrained = "" if model["trained"] else " **It is untrained: the figures are those of chance.**"
+    chance = (
+        " **It is untrained: the figures are those of chance.**"
+        if model["trained_on"] == "nothing"
+        else ""
+    )
     return f"""# How good is the model, and does its attention mean anything?
 
 Measured on synthetic CT whose truth is known exactly, {found["volumes"]} volumes that no model has
 learned from ({found["negative_volumes"]} of them without a finding), {found["questions"]} questions
-worded as none in training. The model is {named}.{untrained}
+worded as none in training. The model is {named}.{chance}
 Nothing here tells how a model reads patients. This page is made by `med2e3 evaluate document`;
 intervals are 95 % bootstrap intervals over volumes. All figures are in percent unless they say
 otherwise.

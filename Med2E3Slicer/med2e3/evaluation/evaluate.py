@@ -49,7 +49,7 @@ def evaluate_model(
         "model": {
             "name": identity.name,
             "sha256": identity.sha256,
-            "trained": identity.trained,
+            "trained_on": identity.trained_on,
         },
         **measure_predictions(predictions),
         "faithfulness": perturbation_curves(model, kept, seed=seed),

@@ -12,7 +12,7 @@ from med2e3 import __version__
 from med2e3.attention import Attention, patch_heatmap, ranked
 from med2e3.attention.arrays import array_of
 from med2e3.errors import InputError
-from med2e3.wire.messages import DRAFT_MARK, Report
+from med2e3.wire.messages import Report
 
 SLICES_SHOWN = 3
 RESEARCH_MARK = "Research use only, not a medical device."
@@ -37,12 +37,13 @@ class Document:
 
     @property
     def state(self) -> str:
-        """The mark that stands with the text, in one or two sentences."""
-        if not self.is_reviewed:
-            return DRAFT_MARK
+        """The mark that stands with the text, in a few sentences."""
         report = self.report
+        if not self.is_reviewed:
+            return report.model.draft_mark
         when = readable_time(report.reviewed_at)
-        return f"Reviewed by {report.reviewer} on {when}. {RESEARCH_MARK}"
+        reviewed = f"Reviewed by {report.reviewer} on {when}. {RESEARCH_MARK}"
+        return f"{reviewed} {report.model.mark}".rstrip()
 
     @property
     def origin(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 
 from med2e3.attention import Attention
-from med2e3.errors import Cancelled
+from med2e3.errors import Cancelled, InputError
 from med2e3.inference.generation import GrowingText, OnToken, greedy_logits
 from med2e3.inference.interruption import StopSignal, stoppable
 from med2e3.model import EncodedVolume, LoadedModel, ScoredVolume
@@ -131,7 +132,10 @@ class VolumeSession:
 
     def _score(self, token_ids: list[int]) -> ScoredVolume:
         ids = torch.tensor(token_ids, device=self.model.device)
-        return self.model.score(self.encode(), self.model.embed_text(ids))
+        scored = self.model.score(self.encode(), self.model.embed_text(ids))
+        if not bool(scored.logits.isfinite().all()):
+            raise _no_numbers(self.model)
+        return scored
 
     def _encode(self, progress: EncodeProgress) -> EncodedVolume:
         model = self.model
@@ -168,13 +172,15 @@ class _Writing:
                 # Rows beyond the tokenizer pad the matrix and are no words.
                 logits = logits[:words]
                 token_id = int(logits.argmax())
+                probability = float(logits.softmax(-1, dtype=torch.float32)[token_id])
+                if not math.isfinite(probability):
+                    raise _no_numbers(self._model)
                 if not self.text.token_ids:
                     self.first_token_at = time.perf_counter()
                 if token_id in ends:
                     finish_reason = "stop"
                     break
-                probability = logits.softmax(-1, dtype=torch.float32)[token_id]
-                self.probabilities.append(float(probability))
+                self.probabilities.append(probability)
                 self._tell(self.text.add(token_id))
                 if len(self.text.token_ids) >= self._max_new_tokens:
                     break
@@ -209,6 +215,14 @@ def end_tokens(model: LoadedModel) -> set[int]:
     stored = model.configuration.llm.get("eos_token_id")
     listed = stored if isinstance(stored, list) else [stored]
     return {model.prompt_tokenizer.end_token, *(token for token in listed if token is not None)}
+
+
+def _no_numbers(model: LoadedModel) -> InputError:
+    return InputError(
+        f"The model {model.identity.name} does not compute numbers: its weights are damaged, or "
+        f"too large for {str(model.dtype).removeprefix('torch.')}; examine its folder with "
+        "`med2e3 model check`, or choose the precision float32."
+    )
 
 
 def _attention(scored: ScoredVolume) -> Attention:

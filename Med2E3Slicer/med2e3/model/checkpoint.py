@@ -12,7 +12,7 @@ from torch import nn
 
 from med2e3.errors import InputError
 from med2e3.model.configuration import Configuration, read_configuration
-from med2e3.model.identity import EMBEDDED, ModelIdentity, describe, hash_of
+from med2e3.model.identity import EMBEDDED, Card, ModelIdentity, card_of, hash_of
 from med2e3.model.med2e3 import Med2E3
 from med2e3.model.prompt import TOKENIZER_FILES, PromptTokenizer, ScoringTokenizer
 from med2e3.model.weights import Weights, assign_weights, brief, read_weights, weight_files
@@ -69,7 +69,7 @@ def load_model(
         progress, sum(path.stat().st_size for part in files.values() for path in part)
     )
 
-    name, trained, description = describe(folder)
+    card = card_of(folder)
     sha256 = hash_of(folder, identity_files(folder), advance)
 
     with _parameters_without_memory():
@@ -88,7 +88,7 @@ def load_model(
     model.eval()
     model.prompt_tokenizer = prompt_tokenizer
     model.scoring_tokenizer = scoring_tokenizer
-    model.identity = ModelIdentity(name, sha256, trained, description, folder)
+    model.identity = _identity(card, sha256, folder)
     return model
 
 
@@ -96,10 +96,11 @@ def model_identity(folder: Path | None = None) -> ModelIdentity:
     """The identity of a checkpoint folder (the embedded model's without one), weights unread but
     for their hash."""
     folder = _checked_folder(folder)
-    name, trained, description = describe(folder)
-    return ModelIdentity(
-        name, hash_of(folder, identity_files(folder)), trained, description, folder
-    )
+    return _identity(card_of(folder), hash_of(folder, identity_files(folder)), folder)
+
+
+def _identity(card: Card, sha256: str, folder: Path) -> ModelIdentity:
+    return ModelIdentity(card.name, sha256, card.trained_on, card.description, folder)
 
 
 def checkpoint_size(folder: Path | None = None) -> int:

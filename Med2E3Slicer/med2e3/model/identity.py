@@ -6,15 +6,18 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+from med2e3.errors import InputError
 from med2e3.model.configuration import read_json
+from med2e3.wire.messages import MODEL_MARKS, TrainedOn
 
 EMBEDDED = Path(__file__).parents[1] / "embedded"
 """The model inside this package: the same place in a checkout, a wheel and Slicer's folder."""
 
 CARD = "med2e3.json"
 """A file beside ``config.json`` in which this project tells the name of a checkpoint, what it is
-and whether it is trained. The released checkpoint has none."""
+and what it was trained on. The released checkpoint has none."""
 
 _LONGEST_LINE = 300
 
@@ -23,28 +26,37 @@ _CHUNK = 4 * 1024 * 1024
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """``sha256`` identifies every byte that the network is made of, see :func:`hash_of`.
-
-    ``trained`` is false for a model whose text is nonsense; ``description`` says so in a sentence.
-    """
+    """``sha256`` identifies every byte that the network is made of, see :func:`hash_of`;
+    ``description`` is a sentence."""
 
     name: str
     sha256: str
-    trained: bool
+    trained_on: TrainedOn
     description: str
     folder: Path
 
 
-def describe(folder: Path) -> tuple[str, bool, str]:
-    """(name, trained, description) of a checkpoint folder, from its card if it has one."""
+class Card(NamedTuple):
+    """What a model says of itself."""
+
+    name: str
+    trained_on: TrainedOn
+    description: str
+
+
+def card_of(folder: Path) -> Card:
+    """The card of a checkpoint folder; one without is taken for the released checkpoint."""
+    name = folder.resolve().name
     if not (folder / CARD).is_file():
-        return folder.resolve().name, True, f"The checkpoint in the folder {folder.name}."
+        return Card(name, "scans", f"The checkpoint in the folder {folder.name}.")
     card = read_json(folder / CARD)
-    return (
-        _line(card.get("name", folder.resolve().name)),
-        bool(card.get("trained", True)),
-        _line(card.get("description", "")),
-    )
+    trained_on = card.get("trained_on", "scans")
+    if trained_on not in tuple(MODEL_MARKS):
+        raise InputError(
+            f"{folder / CARD} says that the model was trained on {_line(trained_on)[:60]!r}, and "
+            f"this program knows {', '.join(MODEL_MARKS)}; correct the file."
+        )
+    return Card(_line(card.get("name", name)), trained_on, _line(card.get("description", "")))
 
 
 def _line(text: object) -> str:

@@ -173,10 +173,10 @@ def attend(opened: OpenScan, text: str, *, stop: StopSignal | None = None) -> An
     )
 
 
-def report_of(opened: OpenScan, answered: Answered) -> Report:
+def report_of(prepared: PreparedVolume, answered: Answered) -> Report:
     """A report that was just written, as it can be exported: a draft that nobody has edited."""
     answer = answered.answer
-    to_ras = opened.prepared.geometry.overlay_to_ras
+    to_ras = prepared.geometry.overlay_to_ras
     return Report(
         text=answer.text,
         written_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -219,7 +219,7 @@ def _answered(
             plane=opened.prepared.geometry.plane,
             window=opened.prepared.window.name,
             timings={**opened.timings, **timings},
-            model=ModelName(identity.name, identity.sha256),
+            model=ModelName(identity.name, identity.sha256, identity.trained_on),
             warnings=(*opened.warnings, *warnings),
             **answer,
         ),

@@ -233,7 +233,7 @@ class Worker:
         return messages.ModelLoaded(
             name=identity.name,
             sha256=identity.sha256,
-            trained=identity.trained,
+            trained_on=identity.trained_on,
             description=identity.description,
             device=str(self._model.device),
             dtype=str(self._model.dtype).removeprefix("torch."),

@@ -8,11 +8,22 @@ from typing import Any
 from med2e3.model.identity import CARD
 from med2e3.training.folders import write_json, write_text
 from med2e3.training.plan import Plan
+from med2e3.wire.messages import TrainedOn
+
+_LIMITS: dict[TrainedOn, str] = {
+    "nothing": "",
+    "synthetic": """
+**The training data are synthetic CT.** The model is for demonstrations and for tests. It knows
+nothing of patients: what it writes about a scan of a person means nothing.
+""",
+    "scans": "",
+}
 
 
 def write_card(
     folder: Path,
     plan: Plan,
+    trained_on: TrainedOn,
     metrics: dict[str, dict[str, float]],
     data: dict[str, Any],
     run: dict[str, Any],
@@ -21,7 +32,10 @@ def write_card(
 
     ``metrics`` are the last of each stage, ``data`` and ``run`` what the run noted down.
     """
-    write_json(folder / CARD, {"name": plan.name, "trained": True, "description": plan.description})
+    write_json(
+        folder / CARD,
+        {"name": plan.name, "trained_on": trained_on, "description": plan.description},
+    )
     counts = "\n".join(
         f"| {name} | {found['volumes']:,} | {found['records']:,} | {len(found['left_out']):,} |"
         for name, found in data.items()
@@ -40,7 +54,7 @@ def write_card(
         f"""# {plan.name}
 
 {plan.description}
-
+{_LIMITS[trained_on]}
 Research use only, not a medical device. Made by `med2e3 train`; the configuration of the run is in
 `config.yaml` of its folder. Architecture: Med-2E3 (arXiv 2411.12783), in the released layout.
 

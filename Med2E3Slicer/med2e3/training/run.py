@@ -39,6 +39,7 @@ from med2e3.training.plan import Plan, Stage
 from med2e3.training.processes import first_process_first, once
 from med2e3.training.records import Record, Records, read_records
 from med2e3.training.stage import Data, train_stage
+from med2e3.wire.messages import TrainedOn
 
 _ALMOST_FULL = 2**26
 
@@ -71,7 +72,7 @@ def train(
                 _run(plan, stage, out, data, network)
         if all(_note(out, stage).get("finished") for stage in plan.stages):
             with first_process_first():
-                _finish(plan, out, network)
+                _finish(plan, _trained_on(data), out, network)
     return out / "model"
 
 
@@ -183,7 +184,12 @@ def _root(plan: Plan, out: Path) -> Path:
     return checkpoint_folder(plan.network) if "checkpoint" in plan.network else out / "initial"
 
 
-def _finish(plan: Plan, out: Path, network: type[LoadedModel]) -> None:
+def _trained_on(data: Data) -> TrainedOn:
+    """Synthetic as soon as any of it is: whoever reads the model's text must be warned."""
+    return "synthetic" if any(record.phantom for record in data.train) else "scans"
+
+
+def _finish(plan: Plan, trained_on: TrainedOn, out: Path, network: type[LoadedModel]) -> None:
     """The last stage's model in the precision of the plan, with its card."""
     last = out / "stages" / plan.stages[-1].name / "model"
     if (out / "model").is_dir():
@@ -196,6 +202,7 @@ def _finish(plan: Plan, out: Path, network: type[LoadedModel]) -> None:
     write_card(
         partial,
         plan,
+        trained_on,
         {stage.name: _note(out, stage)["metrics"] for stage in plan.stages},
         read_json_or_nothing(out / "data.json"),
         read_json_or_nothing(out / "run.json"),

@@ -5,7 +5,7 @@ from med2e3.volume.geometry import PLANES, SliceGeometry
 from med2e3.volume.preparation import MODEL_SIZE, PreparedVolume, prepare
 from med2e3.volume.reading import Series, list_series, read_scan
 from med2e3.volume.scan import Scan
-from med2e3.volume.window import PRESETS, Window, choose_window
+from med2e3.volume.window import PRESETS, Window, check_window, choose_window
 
 __all__ = [
     "MODEL_SIZE",
@@ -17,6 +17,7 @@ __all__ = [
     "SliceGeometry",
     "Window",
     "check_voxels",
+    "check_window",
     "choose_window",
     "list_series",
     "prepare",

@@ -31,6 +31,9 @@ _LARGEST = 1e37
 _AIR_HU = -500
 """Between air and everything else in a patient; lungs have vessels and a wall around them."""
 
+_FLATTEST = 1e-9
+"""The smallest step between voxels, as a share of the matrix's largest number."""
+
 
 def check_voxels(voxels: NDArray[Any], modality: str = "") -> None:
     """Refuse voxels that are no scan.
@@ -70,7 +73,8 @@ def check_voxels(voxels: NDArray[Any], modality: str = "") -> None:
 
 
 def check_ijk_to_ras(ijk_to_ras: NDArray[np.float64]) -> None:
-    """Refuse a matrix that does not give every voxel a place of its own.
+    """Refuse a matrix that does not give every voxel a place of its own, or none that
+    double precision could tell from its neighbour's.
 
     Raises :class:`~med2e3.errors.InputError`.
     """
@@ -78,7 +82,7 @@ def check_ijk_to_ras(ijk_to_ras: NDArray[np.float64]) -> None:
         ijk_to_ras.shape == (4, 4)
         and bool(np.isfinite(ijk_to_ras).all())
         and np.array_equal(ijk_to_ras[3], [0, 0, 0, 1])
-        and np.linalg.matrix_rank(ijk_to_ras[:3, :3]) == 3
+        and np.linalg.norm(ijk_to_ras[:3, :3], -2) > _FLATTEST * np.abs(ijk_to_ras[:3]).max()
     )
     if not usable:
         raise InputError(

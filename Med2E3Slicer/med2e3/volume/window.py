@@ -84,6 +84,13 @@ def choose_window(text: str, scan: Scan) -> Window:
     return _centre_and_width(wanted)
 
 
+def check_window(text: str) -> None:
+    """Refuse a text that asks for no window, before there is a scan. Raises InputError."""
+    wanted = text.strip().lower()
+    if wanted not in ("auto", "none", *PRESETS):
+        _centre_and_width(wanted)
+
+
 def _automatic(scan: Scan) -> Window:
     voxels = scan.voxels
     if voxels.dtype == np.uint8:

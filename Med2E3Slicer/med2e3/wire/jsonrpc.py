@@ -10,7 +10,7 @@ import dataclasses
 import json
 import types
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from med2e3.wire.messages import METHODS, NOTIFICATIONS
 
@@ -112,8 +112,8 @@ def read_reply(line: bytes) -> Response | Notification:
     message = _object(line)
     if "method" in message:
         method = message["method"]
-        if method not in NOTIFICATIONS:
-            raise RpcError(METHOD_NOT_FOUND, f"There is no notification {method!r}.")
+        if not isinstance(method, str) or method not in NOTIFICATIONS:
+            raise RpcError(METHOD_NOT_FOUND, "There is no such notification.")
         try:
             return Notification(method, decode(NOTIFICATIONS[method], message.get("params", {})))
         except ValueError as error:
@@ -153,6 +153,10 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
             return None
         (inner,) = [option for option in get_args(kind) if option is not type(None)]
         return _decode(inner, value, where)
+    if origin is Literal:
+        if value not in get_args(kind):
+            raise ValueError(f"{name} must be one of {', '.join(get_args(kind))}.")
+        return value
     if origin is tuple:
         if not isinstance(value, list):
             raise ValueError(f"{name} must be a list.")

@@ -1,4 +1,4 @@
-"""The messages of protocol version 3, as dataclasses.
+"""The messages of protocol version 4, as dataclasses.
 
 Every request has a class for its parameters and one for its result; ``METHODS`` joins them to the
 method's name. Positions are millimetres in RAS or voxel indices in the scan's IJK; matrices are
@@ -9,12 +9,25 @@ messages can travel over HTTP.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 
 DRAFT_MARK = "AI draft, not reviewed. Research use only, not a medical device."
 """Stands with every text and picture of the model until a person has reviewed it."""
+
+TrainedOn = Literal["nothing", "synthetic", "scans"]
+"""What a model learned from; a model that saw both synthetic CT and scans counts as synthetic."""
+
+MODEL_MARKS: dict[TrainedOn, str] = {
+    "nothing": "Written by an untrained model: the text is nonsense.",
+    "synthetic": (
+        "Written by a demonstration model that learned from synthetic CT alone and knows nothing "
+        "of patients."
+    ),
+    "scans": "",
+}
+"""What stands with all that a model writes, reviewed or not."""
 
 REPORT = "report"
 ANSWER = "answer"
@@ -56,11 +69,11 @@ class LoadModel:
 
 @dataclass(frozen=True)
 class ModelLoaded:
-    """The model that is now in memory. ``trained`` is false for one whose text is nonsense."""
+    """The model that is now in memory."""
 
     name: str
     sha256: str
-    trained: bool
+    trained_on: TrainedOn
     description: str
     device: str
     dtype: str
@@ -158,6 +171,17 @@ class ScoredSlice:
 class ModelName:
     name: str
     sha256: str
+    trained_on: TrainedOn
+
+    @property
+    def mark(self) -> str:
+        """What stands with all that this model writes."""
+        return MODEL_MARKS[self.trained_on]
+
+    @property
+    def draft_mark(self) -> str:
+        """The same after the mark of a text that nobody has reviewed."""
+        return f"{DRAFT_MARK} {self.mark}".rstrip()
 
 
 @dataclass(frozen=True)
