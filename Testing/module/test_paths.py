@@ -1,5 +1,6 @@
 """Any name of a volume, a file or a folder, and text that comes in pieces."""
 
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +16,7 @@ from reliability.record import tried
 
 TOPIC = "Paths and locale"
 NAMES = ("a/b:c*?", 'R&D <b>(1) "so" it\'s', "胸部CT Грудь صدر", "{name} %s", "x" * 240)
+FORMATS = {"text": ".txt", "markdown": ".md", "json": ".json", "pdf": ".pdf"}
 TEXT = "Легкие чистые. 肺野は清明。 صدر 🫁"
 
 
@@ -71,6 +73,43 @@ class PathsTest(ModuleTestCase):
                     self.assertTrue(path.is_file(), self.workbench.status.text)
                 self.assertEqual(len(list(folder.iterdir())), 3)
         tried(TOPIC, "an export from the panel", 3 * len(NAMES), "everything written there")
+
+    def test_an_export_to_where_nothing_can_be_written(self):
+        self.generateReport(addScan())
+        text = self.report.text.plainText
+        (self.folder / "file").touch()
+        for kind, ending in FORMATS.items():
+            with self.subTest(kind):
+                # Not even an administrator can write below a file.
+                self.export(kind, self.folder / "file" / f"report{ending}")
+                self.assertIn("file", self.workbench.status.text)
+                self.assertNotIn("Saved", self.workbench.status.text)
+                self.assertEqual(self.report.text.plainText, text)
+                self.export(kind, self.folder / f"report{ending}")
+                self.assertIn("Saved", self.workbench.status.text)
+        self.assertEqual(len(list(self.folder.iterdir())), 1 + len(FORMATS))
+        tried(
+            TOPIC,
+            "an export from the panel to a folder that cannot be written",
+            len(FORMATS),
+            "refused with a sentence; the report still there, and exported elsewhere",
+        )
+
+    def test_a_decimal_comma(self):
+        self.addCleanup(qt.QLocale.setDefault, qt.QLocale())
+        volumeNode = addScan()
+        written = []
+        for name in ("C", "de_DE", "ar_EG"):
+            qt.QLocale.setDefault(qt.QLocale(name))
+            self.generateReport(volumeNode)
+            self.assertReportIsThere()
+            path = self.folder / f"{name}.json"
+            self.export("json", path)
+            report = json.loads(path.read_text(encoding="utf-8"))
+            self.assertEqual(report.pop("written_at"), self.turn.writtenAt)
+            written.append((report, self.rankedTexts()))
+        self.assertEqual(written[1:], written[:1] * 2)
+        tried(TOPIC, "a decimal comma, and Arabic digits, in Slicer", 2, "the same numbers")
 
     def test_a_temporary_folder_of_any_name(self):
         before = tempfile.tempdir

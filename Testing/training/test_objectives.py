@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ import torch.nn.functional as functional
 from med2e3.inference import VolumeSession
 from med2e3.model import load_model
 from med2e3.training import read_plan
-from med2e3.training.examples import AnswerBatches, Volumes
+from med2e3.training.examples import AnswerBatches, LanguageBatches, Volumes
 from med2e3.training.initial import write_initial_model
 from med2e3.training.objectives import AnswerObjective
 from med2e3.training.records import read_records
@@ -81,3 +83,28 @@ def test_an_answer_that_is_too_long_is_told(made):
     assert batch["labels"][0, -1] != model.prompt_tokenizer.end_token
     width = batch["before"].numel() + Texts(model).image_tokens + batch["after"].shape[1]
     assert width == model.configuration.max_length
+
+
+def test_in_the_language_stage_an_answer_counts_the_same_however_long_it_is(made):
+    model, records, _ = made
+    batches = LanguageBatches(records, Texts(model), seed=0)
+    numbers = range(len(batches.volume_names))
+    batch = batches([(0, number) for number in numbers])
+    exercises = 0
+    for ids, labels, weights in zip(*(batch[name] for name in batch), strict=True):
+        learned = labels != -100
+        assert torch.equal(labels[learned], ids[learned])
+        answered = weights == weights[learned][-1]
+        told = learned & ~answered
+        assert weights[answered].sum().item() == pytest.approx(1)
+        assert weights[told].sum().item() == pytest.approx(0.1)
+        text = model.prompt_tokenizer.decode(ids[learned].tolist())
+        if "Which is " in text:
+            exercises += 1
+            asked, choices, answer = re.search(
+                r"Which is (\w+)\? Choices: (.*\bD\. \w+).*?([A-D]\. \w+)", text
+            ).groups()
+            assert answer.endswith(asked)
+            assert answer in choices
+            assert len(set(re.findall(r"[A-D]\. (\w+)", choices))) == 4
+    assert 0 < exercises < len(numbers)

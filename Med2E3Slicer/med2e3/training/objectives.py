@@ -121,10 +121,13 @@ class LanguageObjective(Objective):
     stages with images then need to learn to see alone.
     """
 
-    def forward(self, token_ids: torch.Tensor, labels: torch.Tensor) -> Outcome:
-        """Both [n, length], padded on the right; ``labels`` as in :class:`AnswerObjective`."""
+    def forward(
+        self, token_ids: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
+    ) -> Outcome:
+        """All [n, length], padded on the right; ``labels`` as in :class:`AnswerObjective`,
+        ``weights`` how much each of them counts."""
         hidden = hidden_states(self.network.llm, input_ids=token_ids)
-        return next_token_loss(self.network.llm, hidden[:, :-1], labels[:, 1:])
+        return next_token_loss(self.network.llm, hidden[:, :-1], labels[:, 1:], weights[:, 1:])
 
 
 class ContrastObjective(Objective):
@@ -256,18 +259,24 @@ def hidden_states(llm: Any, **inputs: torch.Tensor) -> torch.Tensor:
     return hidden
 
 
-def next_token_loss(llm: Any, hidden: torch.Tensor, labels: torch.Tensor) -> Outcome:
+def next_token_loss(
+    llm: Any, hidden: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None = None
+) -> Outcome:
     """The mean loss over all labelled tokens, and the share of them that was the likeliest.
 
-    ``hidden`` [n, length, width] is what stood before each label. The vocabulary's logits are made
-    for labelled tokens alone, a small part of all.
+    ``hidden`` [n, length, width] is what stood before each label; ``weights`` [n, length] tell how
+    much each counts in both, where they do not count alike. The vocabulary's logits are made for
+    labelled tokens alone, a small part of all.
     """
     learned = labels != IGNORED
     logits = llm.get_output_embeddings()(hidden[learned]).float()
     wanted = labels[learned]
+    shares = torch.ones_like(wanted, dtype=torch.float32) if weights is None else weights[learned]
+    shares = shares / shares.sum()
+    right = (logits.argmax(dim=-1) == wanted).float()
     return {
-        "loss": functional.cross_entropy(logits, wanted),
-        "token_accuracy": (logits.argmax(dim=-1) == wanted).float().mean().detach(),
+        "loss": functional.cross_entropy(logits, wanted, reduction="none") @ shares,
+        "token_accuracy": (right @ shares).detach(),
     }
 
 

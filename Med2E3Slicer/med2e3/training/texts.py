@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,9 +74,9 @@ class Texts:
         return np.array(self._prompts.ids(text))
 
 
-def padded(rows: Sequence[TokenIds], padding: int = 0) -> torch.Tensor:
+def padded(rows: Sequence[NDArray[Any]], padding: int = 0) -> torch.Tensor:
     """Rows of different lengths as one tensor [n, longest], padded on the right."""
-    filled = np.full((len(rows), max(map(len, rows))), padding)
+    filled = np.full((len(rows), max(map(len, rows))), padding, dtype=rows[0].dtype)
     for place, row in zip(filled, rows, strict=True):
         place[: len(row)] = row
     return torch.from_numpy(filled)
