@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from med2e3.command import answer, doctor, evaluate, model, phantom, train, worker
+from med2e3.command import answer, batch, doctor, evaluate, model, phantom, train, worker
 
 app = typer.Typer(
     name="med2e3",
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("report")(answer.report)
 app.command("ask")(answer.ask)
 app.command("attend")(answer.attend)
+app.command("batch")(batch.batch)
 app.add_typer(model.app, name="model")
 app.add_typer(phantom.app, name="phantom")
 app.command("train")(train.train)
