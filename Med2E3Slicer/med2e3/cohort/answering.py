@@ -15,7 +15,8 @@ from med2e3.volume import PreparedVolume
 from med2e3.wire.messages import ANSWER, REPORT, Answered
 
 
-@dataclass(frozen=True, eq=False)
+# Ray writes into its logs what no column takes; nothing of a study may stand there.
+@dataclass(frozen=True, eq=False, repr=False)
 class AnsweredStudy:
     """A study with its report and its answers by the question's name, or with the sentence why it
     has none. ``seconds`` count by step, ``node`` is the machine that answered."""

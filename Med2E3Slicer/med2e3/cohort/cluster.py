@@ -177,7 +177,8 @@ def _quiet_stderr() -> Iterator[None]:
 def _short_folder() -> str:
     usual = tempfile.gettempdir()
     if os.name == "posix" and len(usual) > _LONGEST_TEMPORARY_FOLDER:
-        return "/tmp"  # noqa: S108 - the folder made in it is private
+        # The folder that is made in it is private.
+        return "/tmp"  # noqa: S108  # nosec B108
     return usual
 
 

@@ -13,7 +13,8 @@ from med2e3.errors import InputError
 from med2e3.volume import PreparedVolume, Series, list_series, prepare, read_scan
 
 
-@dataclass(frozen=True, eq=False)
+# Ray writes into its logs what no column takes; nothing of a study may stand there.
+@dataclass(frozen=True, eq=False, repr=False)
 class ReadStudy:
     """A study on its way to the model: prepared, or with the sentence why it cannot be.
 
