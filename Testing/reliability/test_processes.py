@@ -58,10 +58,12 @@ def seconds_to_cancel(client, phase: str) -> float:
             responses[reply.id] = reply
     seconds = time.monotonic() - asked
     assert responses[cancel].result == {"found": True}
-    if "token" in phase:
-        assert responses[request].result["answer"]["finish_reason"] == "cancelled"
+    response = responses[request]
+    # The prompt of a small model may be read, and a token written, before the cancel arrives.
+    if "token" in phase or (phase == "prefill" and response.error is None):
+        assert response.result["answer"]["finish_reason"] == "cancelled"
     else:
-        assert responses[request].error.code == jsonrpc.CANCELLED
+        assert response.error.code == jsonrpc.CANCELLED
     return seconds
 
 
