@@ -38,7 +38,7 @@ soak: $(READY)
 	mkdir -p build && rm -f $(ROWS)
 	-$(BIN)/python -m pip install --quiet --no-deps atheris==3.0.0
 	MED2E3_RECORD=$(ROWS) $(BIN)/python -m pytest -q -m "" --timeout 7200 \
-		Testing/reliability Testing/command/test_download.py
+		Testing/reliability Testing/command/test_download.py Testing/cohort
 	MED2E3_RECORD=$(ROWS) $(BIN)/python -m pytest -q -m "" --timeout 7200 Testing/module
 	$(BIN)/python Testing/reliability/report.py $(ROWS) docs/reliability.md
 

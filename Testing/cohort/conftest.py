@@ -31,6 +31,7 @@ def write_slow_scan(path: Path) -> Path:
     """A scan that takes a second to unpack: long enough to be hit while it is read."""
     voxels = np.full((256, 256, 600), -1000, np.int16)
     voxels[60:200, 60:200] = 40
+    voxels[100:120, 100:120] = 300
     nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), path)
     return path
 

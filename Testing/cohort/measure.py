@@ -1,6 +1,6 @@
 """Measure what a study of a cohort costs, and put the figures into docs/cohort.md.
 
-    python Testing/cohort/measure.py --studies 24 --workers 1 2 --page docs/cohort.md
+    python Testing/cohort/measure.py --studies 60 --workers 1 2 --page docs/cohort.md
 
 Phantoms are drawn, and `med2e3 batch` answers them once for each number of workers. Only what
 stands between the two marks of the page is replaced.
@@ -28,7 +28,7 @@ END = "<!-- figures of Testing/cohort/measure.py: end -->"
 
 
 def measure(studies: Path, workers: int, model: Path | None) -> dict[str, Any]:
-    """Seconds of one run: to the first result, between results, and of each step of a study."""
+    """Seconds of one run: in all, by study, and in each step of a study."""
     with tempfile.TemporaryDirectory() as out:
         line = [
             sys.executable, "-m", "med2e3", "batch", str(studies), "--out", out,
@@ -36,12 +36,12 @@ def measure(studies: Path, workers: int, model: Path | None) -> dict[str, Any]:
         ]  # fmt: skip
         ended = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True)
         rows = parquet.read_table(Path(out, "manifest.parquet")).to_pylist()
-    finished = sorted(row["finished_at"] for row in rows)
-    between = (finished[-1] - finished[0]).total_seconds()
+    first = min(row["started_at"] for row in rows)
+    last = max(row["finished_at"] for row in rows)
     return {
         "workers": workers,
-        "all": json.loads(ended.stdout)["seconds"],
-        "between": between / (len(finished) - 1),
+        "run": json.loads(ended.stdout)["seconds"],
+        "study": (last - first).total_seconds() / len(rows),
         **{step: sum(row[f"{step}_seconds"] or 0.0 for row in rows) / len(rows) for step in STEPS},
     }
 
@@ -50,7 +50,7 @@ def table(found: list[dict[str, Any]], studies: int, model: str) -> str:
     """The figures in Markdown, with what they were measured on."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     steps = [step for step in STEPS if any(one[step] for one in found)]
-    head = ["workers", "whole run", "from study to study", "studies an hour", *steps]
+    head = ["workers", "whole run", "by study", "studies an hour", *steps]
     lines = [
         f"{studies} phantoms of the usual size, {model}, {cores} cores, "
         f"load {psutil.getloadavg()[1]:.1f} by all programs; seconds.",
@@ -61,9 +61,9 @@ def table(found: list[dict[str, Any]], studies: int, model: str) -> str:
     for one in found:
         cells = [
             str(one["workers"]),
-            f"{one['all']:.0f}",
-            f"{one['between']:.2f}",
-            f"{3600 / one['between']:.0f}",
+            f"{one['run']:.0f}",
+            f"{one['study']:.2f}",
+            f"{3600 / one['study']:.0f}",
             *(f"{one[step]:.2f}" for step in steps),
         ]
         lines.append("| " + " | ".join(cells) + " |")
@@ -72,7 +72,7 @@ def table(found: list[dict[str, Any]], studies: int, model: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--studies", type=int, default=24)
+    parser.add_argument("--studies", type=int, default=60)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--model", type=Path, help="without it, the embedded model")
     parser.add_argument("--page", type=Path, help="put the figures there; they are printed anyway")

@@ -112,6 +112,13 @@ def test_two_runs_cannot_write_into_one_folder(refused, scans, tmp_path):
         assert "Another run" in refused(scans, "--out", tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("address", "said"), [("127.0.0.1:9", "no Ray cluster"), ("nowhere", "HOST:PORT")]
+)
+def test_an_address_without_a_cluster_is_told(refused, scans, tmp_path, address, said):
+    assert said in refused(scans, "--out", tmp_path / "out", "--ray-address", address)
+
+
 def test_a_missing_package_is_named(capsys, monkeypatch, scans, tmp_path):
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setattr(sys, "argv", ["med2e3", "batch", str(scans), "--out", str(tmp_path / "o")])

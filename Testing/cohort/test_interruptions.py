@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -96,7 +98,7 @@ def kill_holders(out: Path, prefix: str, process: subprocess.Popen[str]) -> Iter
 
 
 def test_a_run_that_is_killed_five_times_does_everything_once(start, source, out, tried):
-    studies = [f"study{number:02}" for number in range(12)]
+    studies = [f"study{number:02}" for number in range(40)]
     for number, study in enumerate(studies):
         write_scan(source / study / "ct.nii.gz", number)
     write_scan(source / "cut.nii", 0).write_bytes(bytes(10))
@@ -105,7 +107,7 @@ def test_a_run_that_is_killed_five_times_does_everything_once(start, source, out
     for _ in range(KILLS):
         process = start(source, "--out", out)
         wait_for_a_result(out, process)
-        time.sleep(chance.uniform(0, 1.5))
+        time.sleep(chance.uniform(0, 0.5))
         below = psutil.Process(process.pid).children(recursive=True)
         assert below
         os.killpg(process.pid, signal.SIGKILL)
@@ -187,7 +189,12 @@ def test_a_cluster_of_two_nodes_shares_the_studies(source, out, monkeypatch, tri
     from ray.cluster_utils import Cluster
 
     node = {"num_cpus": 2, "object_store_memory": 2**28}
-    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    # pytest's own folders have names that are too long for Ray's sockets.
+    folder = tempfile.mkdtemp(dir="/tmp")
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={**node, "include_dashboard": False, "temp_dir": folder},
+    )
     try:
         cluster.add_node(**node)
         ended = med2e3(
@@ -199,6 +206,7 @@ def test_a_cluster_of_two_nodes_shares_the_studies(source, out, monkeypatch, tri
         )  # fmt: skip
     finally:
         cluster.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
     assert ended.returncode == 0, ended.stderr
     found = rows(out)
     assert len(found) == 8
@@ -207,14 +215,6 @@ def test_a_cluster_of_two_nodes_shares_the_studies(source, out, monkeypatch, tri
     assert too_many.returncode == 2
     assert "4 processors" in too_many.stderr
     tried(TOPIC, "a cluster of two nodes", 1, "both answer studies")
-
-
-def test_an_address_without_a_cluster_is_told(source, out):
-    write_scan(source / "study.nii.gz")
-    ended = med2e3("batch", source, "--out", out, "--ray-address", "127.0.0.1:9", *TOKENS)
-    assert ended.returncode == 2
-    assert "no Ray cluster" in ended.stderr
-    assert "Traceback" not in ended.stderr
 
 
 def test_ctrl_c_keeps_what_is_done(start, source, out):
@@ -229,5 +229,6 @@ def test_ctrl_c_keeps_what_is_done(start, source, out):
     found = rows(out)
     assert len(found) == 6
     done = {study for study, row in found.items() if row["status"] == "done"}
-    assert {f"{name}" for name in finished(out)} >= done > set()
+    assert done == set(finished(out))
+    assert done
     assert {row["status"] for row in found.values()} == {"done", "waiting"}

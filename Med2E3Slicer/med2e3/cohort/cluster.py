@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -38,6 +39,9 @@ _FOLDER = re.compile(r"med2e3-ray-(\d+)-.+")
 _LONGEST_TEMPORARY_FOLDER = 11
 """The paths of sockets may have 107 characters, and those of Ray have 96 below the temporary
 folder."""
+
+
+_SECONDS_TO_ANSWER = 10
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ def joined_ray(address: str, workers: int | None, device: str) -> Iterator[Share
     """Join the cluster at ``address`` (HOST:PORT). Raises InputError where there is none, or where
     it has not enough processors."""
     os.environ.update(_QUIET)
+    _check_somebody_listens(address)
     ray = _quiet_ray()
     try:
         with _quiet_stderr():
@@ -100,10 +105,7 @@ def joined_ray(address: str, workers: int | None, device: str) -> Iterator[Share
                 runtime_env={"env_vars": _OFFLINE},
             )
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"There is no Ray cluster to join at {address} ({type(error).__name__}); start one "
-            "with `ray start --head`, or leave --ray-address out."
-        ) from error
+        raise _no_cluster(address, " ".join(str(error).split()) or type(error).__name__) from error
     try:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         cards = 0 if device == "cpu" else sum(int(node.get("GPU", 0)) for node in nodes)
@@ -117,6 +119,24 @@ def joined_ray(address: str, workers: int | None, device: str) -> Iterator[Share
         yield shares
     finally:
         ray.shutdown()
+
+
+def _check_somebody_listens(address: str) -> None:
+    """Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise InputError(f"--ray-address {address} is no HOST:PORT, such as 10.0.0.5:6379.")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, str(error)) from error
+
+
+def _no_cluster(address: str, reason: str) -> InputError:
+    return InputError(
+        f"There is no Ray cluster to join at {address} ({reason}); start one with "
+        "`ray start --head`, or leave --ray-address out."
+    )
 
 
 def _shares(processors: list[int], cards: int, workers: int | None) -> Shares:

@@ -86,6 +86,8 @@ def run_cohort(
             if left:
                 _answer(left, settings, place, results, outcomes, progress)
         finally:
+            # A run that is stopped has written more than it has heard of.
+            outcomes |= results.outcomes()
             write_table(results.table, outcomes.values())
     statuses = Counter(outcomes[name].status for name in names)
     return Summary(
