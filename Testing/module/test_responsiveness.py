@@ -1,5 +1,6 @@
 """Slicer's main thread is never held while the worker works: a heartbeat tells."""
 
+import statistics
 import time
 import unittest
 
@@ -44,7 +45,7 @@ class ResponsivenessTest(ModuleTestCase):
         volumeNode = slicer.util.loadVolume(str(CHEST_CT))
         self.select(volumeNode)
         gaps, beats = [], 0
-        # What holds the thread holds it each time, and a busy machine does not.
+        # The machine may be busy with something else once, but not each time.
         for window in ("lung", "mediastinum", "bone")[:ROUNDS]:
             # Another window makes the scan travel and be encoded anew.
             self.workbench.settings.window.setCurrentText(window)
@@ -60,4 +61,4 @@ class ResponsivenessTest(ModuleTestCase):
                 f"end of: {heartbeat.longest[1]}"
             )
         self.assertGreater(beats, 20)
-        self.assertLess(min(gaps), LONGEST_GAP_SECONDS)
+        self.assertLess(statistics.median(gaps), LONGEST_GAP_SECONDS)
