@@ -408,7 +408,7 @@ class Controller(VTKObservationMixin):
             self._losses = 0
             if run is self._run:
                 self._trouble = ""
-                turn = turnOf(answered, opened, self._model, scan.identity, len(history))
+                turn = turnOf(answered, opened, scan.identity, len(history))
                 self._end(turn if turn.text or turn.finishReason == "stop" else None)
 
         def onRefused(error):

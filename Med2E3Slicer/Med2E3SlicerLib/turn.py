@@ -150,8 +150,8 @@ def historyOf(turns, request):
     return tuple(history) if isContinued else ()
 
 
-def turnOf(answered, opened, model, scan, historySent):
-    """The turn that three messages of the worker tell: Answered, VolumeOpened and ModelLoaded."""
+def turnOf(answered, opened, scan, historySent):
+    """The turn that two messages of the worker tell: Answered and VolumeOpened."""
     answer = answered.answer
     attention = attentionOf(answer.slice_scores, answered.patch_shares, opened)
     return Turn(

@@ -50,6 +50,19 @@ def lacks_memory(error: BaseException) -> bool:
     return False
 
 
+def plain_sentence(error: Exception) -> str | None:
+    """The sentence for an error that says by itself what happened: one of ours, a package that
+    there is not, a refusal of the system. None for a fault of the program."""
+    if isinstance(error, Med2E3Error):
+        return str(error)
+    if isinstance(error, ImportError):
+        return missing_package(error)
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        return f"The system refused a file or a device: {error.strerror or error}{where}."
+    return None
+
+
 _INSTALLED_AS = {"fpdf": "fpdf2"}
 """Packages that are installed under another name than they are imported by."""
 

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from med2e3.errors import InputError, Med2E3Error, lacks_memory, missing_package
+from med2e3.errors import InputError, lacks_memory, plain_sentence
 
 Status = Literal["done", "partial", "failed", "waiting"]
 """``partial``: the report and the answers are there, and the DICOM objects that were asked for are
@@ -80,14 +80,7 @@ def sentence_of(error: Exception) -> str:
     """Why a study failed, as a sentence."""
     if lacks_memory(error):
         return "There was not enough memory for the study; run again with fewer --workers."
-    if isinstance(error, Med2E3Error):
-        return str(error)
-    if isinstance(error, ImportError):
-        return missing_package(error)
-    if isinstance(error, OSError):
-        where = f" ({error.filename})" if error.filename else ""
-        return f"The system refused a file or a device: {error.strerror or error}{where}."
-    return (
+    return plain_sentence(error) or (
         f"The engine failed ({type(error).__name__}: {error}); try the study alone with "
         "`med2e3 report … --debug`."
     )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from med2e3.errors import Cancelled, InputError, Med2E3Error, lacks_memory, missing_package
+from med2e3.errors import Cancelled, InputError, lacks_memory, plain_sentence
 from med2e3.wire.messages import LoadModel
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -60,20 +60,11 @@ def _tell(error: Exception, options: dict[str, Any]) -> NoReturn:
         raise typer.Exit(1) from None
     if lacks_memory(error):
         _end(f"There is not enough memory; {_cure_for_memory(options)}.", 1)
-    if isinstance(error, InputError):
-        _end(str(error), 2)
-    if isinstance(error, ImportError):
-        _end(missing_package(error), 1)
-    if isinstance(error, OSError):
-        where = f" ({error.filename})" if error.filename else ""
-        _end(f"The system refused a file or a device: {error.strerror or error}{where}.", 1)
-    if isinstance(error, Med2E3Error):
-        _end(str(error), 1)
-    _end(
+    sentence = plain_sentence(error) or (
         f"The engine failed ({type(error).__name__}: {error}); "
-        "run the command again with --debug for the details.",
-        1,
+        "run the command again with --debug for the details."
     )
+    _end(sentence, 2 if isinstance(error, InputError) else 1)
 
 
 def _cure_for_memory(options: dict[str, Any]) -> str:
