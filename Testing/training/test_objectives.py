@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from med2e3.training.initial import write_initial_model
 from med2e3.training.objectives import AnswerObjective
 from med2e3.training.records import read_records
 from med2e3.training.texts import Texts
-from training.small import SIZE, write_data, write_recipe
+from training.small import KINDS, SIZE, write_data, write_recipe
 
 
 @pytest.fixture(scope="module")
@@ -85,26 +86,84 @@ def test_an_answer_that_is_too_long_is_told(made):
     assert width == model.configuration.max_length
 
 
+def with_choices(records):
+    """The records, with the question for the abnormality asked closed."""
+    choices = dict(zip("ABCD", KINDS, strict=True))
+    listed = " ".join(f"{letter}. {kind}" for letter, kind in choices.items())
+    return [
+        replace(
+            record,
+            asked=f"{record.asked} Choices: {listed}",
+            answer="B. mass",
+            phantom=record.phantom | {"choices": choices},
+        )
+        if "abnormality" in record.asked
+        else record
+        for record in records
+    ]
+
+
+def test_a_letter_counts_as_many_tokens_as_it_is_said_to(made):
+    model, records, images = made
+    records = with_choices(records)
+    picks = [(0, number) for number in range(len(records))]
+    objective = AnswerObjective(model, set()).eval()
+
+    def loss(weight: int) -> float:
+        batches = AnswerBatches(
+            records, Texts(model), Volumes(images, 0, False), letter_weight=weight
+        )
+        with torch.no_grad():
+            return objective(**batches(picks))["loss"].item()
+
+    def letters() -> tuple[float, int, int]:
+        """Their mean loss, their number, and that of all tokens."""
+        batch = AnswerBatches(records, Texts(model), Volumes(images, 0, False), letter_weight=2)(
+            picks
+        )
+        tokens = int((batch["labels"] != -100).sum())
+        batch["labels"] = batch["labels"].masked_fill(batch["weights"] == 1, -100)
+        del batch["weights"]
+        with torch.no_grad():
+            return (
+                objective(**batch)["loss"].item(),
+                int((batch["labels"] != -100).sum()),
+                tokens,
+            )
+
+    of_letters, count, tokens = letters()
+    assert count == sum("Choices" in record.asked for record in records)
+    expected = (loss(1) * tokens + 9 * of_letters * count) / (tokens + 9 * count)
+    assert loss(10) == pytest.approx(expected, rel=1e-4)
+    assert loss(10) != pytest.approx(loss(1), rel=1e-4)
+
+
 def test_in_the_language_stage_an_answer_counts_the_same_however_long_it_is(made):
     model, records, _ = made
-    batches = LanguageBatches(records, Texts(model), seed=0)
+    records = with_choices(records)
+    batches = LanguageBatches(records, Texts(model), seed=0, exercises=0.5)
     numbers = range(len(batches.volume_names))
     batch = batches([(0, number) for number in numbers])
     exercises = 0
     for ids, labels, weights in zip(*(batch[name] for name in batch), strict=True):
         learned = labels != -100
         assert torch.equal(labels[learned], ids[learned])
-        answered = weights == weights[learned][-1]
-        told = learned & ~answered
-        assert weights[answered].sum().item() == pytest.approx(1)
-        assert weights[told].sum().item() == pytest.approx(0.1)
         text = model.prompt_tokenizer.decode(ids[learned].tolist())
+        told_weight = weights[learned][0]
+        answered = learned & (weights != told_weight)
+        assert weights[answered].sum().item() == pytest.approx(1)
+        assert weights[learned & ~answered].sum().item() == pytest.approx(0.1)
+        if "Choices:" in text:
+            # The letter is half of the answer.
+            assert weights[answered][0].item() == pytest.approx(0.5)
+        else:
+            assert weights[answered].min() == weights[answered].max()
         if "Which is " in text:
             exercises += 1
-            asked, choices, answer = re.search(
-                r"Which is (\w+)\? Choices: (.*\bD\. \w+).*?([A-D]\. \w+)", text
+            asked, choices, letter = re.search(
+                r"Which is (.+?)\? Choices: (.*\bD\. .+?) ASSISTANT:.*?([A-D])\. ", text
             ).groups()
-            assert answer.endswith(asked)
-            assert answer in choices
-            assert len(set(re.findall(r"[A-D]\. (\w+)", choices))) == 4
+            texts = re.findall(r"[A-D]\. (.+?)(?= [A-D]\. |$)", choices)
+            assert sorted(texts) == sorted(KINDS)
+            assert texts["ABCD".index(letter)] == asked
     assert 0 < exercises < len(numbers)

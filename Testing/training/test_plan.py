@@ -39,6 +39,7 @@ def test_single_settings_can_be_changed(tmp_path):
         ("stages.tune.after=[later]", "an earlier stage, not 'later'"),
         ("stages.align.augment=true", "cache_features must be off"),
         ("stages.align.lora={r: 2}", "lora must be absent"),
+        ("stages.language.exercises=2", "a share from 0 to 1"),
         ("weights=int4", "one of float32, bfloat16, float16"),
         ("data=7", "data must be a table"),
         ("stages.none.x=1", "there is no none"),

@@ -31,7 +31,7 @@ from med2e3.training.texts import Texts, labels_of, padded, padded_texts
 Batch = dict[str, torch.Tensor]
 
 _LETTERS = "ABCD"
-_WORDS = re.compile("[a-z]{3,}")
+_LETTERED = re.compile(rf"[{_LETTERS}]\. ")
 
 
 class Volumes:
@@ -74,8 +74,11 @@ class AnswerBatches:
         volumes: Volumes,
         features_2d: Features | None = None,
         features_3d: Features | None = None,
+        *,
+        letter_weight: int = 1,
     ) -> None:
         self._records = records
+        self._letter_weight = letter_weight
         self._texts = texts
         self._volumes = volumes
         self._features_2d = features_2d
@@ -118,6 +121,12 @@ class AnswerBatches:
                 IGNORED,
             ),
         }
+        if self._letter_weight > 1:
+            weights = torch.ones(batch["labels"].shape)
+            for row, (record, dialogue) in enumerate(zip(records, dialogues, strict=True)):
+                if _LETTERED.match(record.answer):
+                    weights[row, dialogue.answer_start] = self._letter_weight
+            batch["weights"] = weights
         if self._features_2d is None or self._features_3d is None:
             batch["volumes"] = _stacked(
                 [self._volumes.load(volume, view) for volume, view in views.items()]
@@ -129,34 +138,39 @@ class AnswerBatches:
         return batch
 
 
-_EXERCISES = 0.5
-"""How often an exercise in finding the letter of a choice is read in the place of a record."""
-
 _TOLD = 0.1
 """What description and question count together, against 1 of the answer."""
 
+_LETTER = 0.5
+"""What the letter counts of an answer that begins with one."""
 
-def choice_exercise(words: Sequence[str], random: np.random.Generator) -> tuple[str, str]:
-    """A question that only asks for the letter of one of four words, and its answer.
 
-    Any words will do, and many different ones must: of the few choices that questions have, a
-    small network learns them by heart and not how to look a letter up. Measured on the language
-    model of the embedded model, exercises alone: after 400 steps two letters of three are right,
-    with the data's own choices every second one after 650.
+def choice_exercise(choices: Sequence[str], random: np.random.Generator) -> tuple[str, str]:
+    """A question that only asks for the letter of one of four choices, and its answer.
+
+    Any choices will do, and they must be mixed anew each time: of the four that a question always
+    has, a small network learns the list by heart and not how to look a letter up.
     """
-    chosen = random.choice(words, len(_LETTERS), replace=False)
+    chosen = random.choice(choices, len(_LETTERS), replace=False)
     right = random.integers(len(_LETTERS))
-    listed = " ".join(f"{a}. {word}" for a, word in zip(_LETTERS, chosen, strict=True))
+    listed = " ".join(f"{letter}. {text}" for letter, text in zip(_LETTERS, chosen, strict=True))
     answer = f"{_LETTERS[right]}. {chosen[right]}"
     return f"Which is {chosen[right]}? Choices: {listed}", answer
 
 
 class LanguageBatches:
     """Batches for :class:`~med2e3.training.objectives.LanguageObjective`: the prompt of inference
-    with the written description of a synthetic volume in place of the image."""
+    with the written description of a synthetic volume in place of the image.
 
-    def __init__(self, records: Sequence[Record], texts: Texts, seed: int) -> None:
+    ``exercises`` is how often an exercise in finding the letter of a choice is read in the place of
+    a record.
+    """
+
+    def __init__(
+        self, records: Sequence[Record], texts: Texts, seed: int, exercises: float
+    ) -> None:
         self._seed = seed
+        self._exercises = exercises
         self._records = [record for record in records if (record.phantom or {}).get("description")]
         if not self._records:
             raise InputError(
@@ -165,9 +179,18 @@ class LanguageBatches:
                 "dataset`, or begin from a language model that is trained."
             )
         self._texts = texts
-        self._words = sorted(
-            {word for record in self._records for word in _WORDS.findall(record.answer)}
+        self._choices = sorted(
+            {
+                text
+                for record in self._records
+                for text in (record.phantom or {}).get("choices", {}).values()
+            }
         )
+        if exercises and len(self._choices) < len(_LETTERS):
+            raise InputError(
+                f"Exercises need records with at least {len(_LETTERS)} different choices "
+                f"(phantom.choices), and there are {len(self._choices)}; set exercises to 0."
+            )
         self.cut_answers: set[str] = set()
 
     @property
@@ -188,20 +211,21 @@ class LanguageBatches:
             random = np.random.default_rng((self._seed, epoch, number))
             description = self._texts.plain((record.phantom or {})["description"])
             asked, answer = record.asked, record.answer
-            if random.random() < _EXERCISES:
+            if random.random() < self._exercises:
                 description = description[:0]
-                asked, answer = choice_exercise(self._words, random)
+                asked, answer = choice_exercise(self._choices, random)
             dialogue = self._texts.dialogue(asked, answer)
             if dialogue.answer_cut:
                 self.cut_answers.add(record.identifier)
-            # All is learned, as language models learn, but the answers count most, a letter as much
-            # as a report: counted by the token, the one letter is lost among what cannot be known.
+            # All is learned, as language models learn, but the answers count most, one as much as
+            # another: counted by the token, a letter is lost among what cannot be known.
             told = np.concatenate([description, dialogue.after[: dialogue.answer_start]])
             answered = dialogue.after[dialogue.answer_start :]
             tokens.append(np.concatenate([dialogue.before, told, answered]))
             labels.append(labels_of(tokens[-1], len(dialogue.before)))
-            shares = [0.0, _TOLD / len(told), 1 / len(answered)]
-            counts = [len(dialogue.before), len(told), len(answered)]
+            letter = _LETTER if _LETTERED.match(answer) else 1 / len(answered)
+            shares = [0.0, _TOLD / len(told), letter, (1 - letter) / max(1, len(answered) - 1)]
+            counts = [len(dialogue.before), len(told), 1, len(answered) - 1]
             weights.append(np.repeat(np.array(shares, np.float32), counts))
         return {
             "token_ids": padded(tokens),

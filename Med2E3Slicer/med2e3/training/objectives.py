@@ -60,6 +60,7 @@ class AnswerObjective(Objective):
         before: torch.Tensor,
         after: torch.Tensor,
         labels: torch.Tensor,
+        weights: torch.Tensor | None = None,
         volumes: torch.Tensor | None = None,
         features_2d: torch.Tensor | None = None,
         features_3d: torch.Tensor | None = None,
@@ -67,7 +68,8 @@ class AnswerObjective(Objective):
         """``volume_of`` [n] has the number of each example's volume in the batch; ``text_ids`` and
         ``text_mask`` [n, text length] the scoring texts, padded; ``before`` [length] the tokens
         before the image, the same for all; ``after`` [n, length] those after it with the answer,
-        padded on the right; ``labels`` like ``after``, :data:`IGNORED` but for the answer.
+        padded on the right; ``labels`` like ``after``, :data:`IGNORED` but for the answer, and
+        ``weights`` how much each of them counts, if not all alike.
 
         ``volumes`` [volumes, 1, slices, rows, columns] may be absent where the encoders' features
         before the connectors are given: ``features_2d`` [volumes, slices, patches, hidden] and
@@ -88,7 +90,7 @@ class AnswerObjective(Objective):
         # Padding is on the right and attention looks to the left, so no mask is needed.
         hidden = hidden_states(network.llm, inputs_embeds=prompt)
         start = prompt.shape[1] - after.shape[1]
-        return next_token_loss(network.llm, hidden[:, start - 1 : -1], labels)
+        return next_token_loss(network.llm, hidden[:, start - 1 : -1], labels, weights)
 
     def _encode(
         self,

@@ -42,9 +42,12 @@ class Stage:
     ``questions_per_volume`` questions about one volume share a batch, so that its encoders run once
     for them. ``slices_per_volume`` and ``texts_per_volume`` are how many slices and captions of a
     volume the contrast stage draws, and ``pooling`` ("mean" or "class") what of the 3D encoder it
-    holds against a text. ``lora`` has peft's ``LoraConfig`` arguments; then the language model
-    learns through adapters, which are merged into its weights in the end. ``optimizer`` is "adamw"
-    (or what ``trainer`` names) or "muon", see :mod:`med2e3.training.optimizers`.
+    holds against a text. ``exercises`` is the share of what the language stage reads that only
+    drills looking up the letter of a choice; ``letter_weight`` is how many other tokens the letter
+    counts that an answer begins with, in the stages that answer (1 as released). ``lora`` has
+    peft's ``LoraConfig`` arguments; then the language model learns through adapters, which are
+    merged into its weights in the end. ``optimizer`` is "adamw" (or what ``trainer`` names) or
+    "muon", see :mod:`med2e3.training.optimizers`.
     """
 
     name: str
@@ -55,6 +58,8 @@ class Stage:
     slices_per_volume: int = 8
     texts_per_volume: int = 16
     pooling: str = "mean"
+    exercises: float = 0.0
+    letter_weight: int = 1
     augment: bool = False
     cache_features: bool = False
     lora: dict[str, Any] | None = None
@@ -192,6 +197,8 @@ def _stage(found: _Settings, common: dict[str, Any], optimizer: str) -> Stage:
         slices_per_volume=found.count("slices_per_volume", 8),
         texts_per_volume=found.count("texts_per_volume", 16),
         pooling=found.choice("pooling", ("mean", "class"), "mean"),
+        exercises=found.share("exercises", 0.0),
+        letter_weight=found.count("letter_weight", 1),
         augment=found.get("augment", bool, False),
         cache_features=found.get("cache_features", bool, False),
         lora=found.get("lora", dict, {}) or None,
@@ -257,6 +264,13 @@ class _Settings:
         if value < 1:
             self.wrong(name, "1 or more")
         return value
+
+    def share(self, name: str, default: float) -> float:
+        value = self._values.get(name, default)
+        self._asked.add(name)
+        if isinstance(value, bool) or not isinstance(value, float | int) or not 0 <= value <= 1:
+            self.wrong(name, "a share from 0 to 1")
+        return float(value)
 
     def choice(self, name: str, choices: tuple[str, ...], default: str | None = None) -> str:
         value: str = self.get(name, str, default)

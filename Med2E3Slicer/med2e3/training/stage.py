@@ -161,7 +161,7 @@ def _batches(
     texts = Texts(model)
     volumes = Volumes(images, plan.seed, augment)
     if stage.objective == "language":
-        return LanguageBatches(records, texts, plan.seed)
+        return LanguageBatches(records, texts, plan.seed, stage.exercises)
     if stage.objective == "contrast":
         return ContrastBatches(
             records,
@@ -179,7 +179,9 @@ def _batches(
     if stage.cache_features:
         with first_process_first():
             kept = _features(stage, model, records, images, features, progress)
-    return AnswerBatches(records, texts, volumes, kept.get("2d"), kept.get("3d"))
+    return AnswerBatches(
+        records, texts, volumes, kept.get("2d"), kept.get("3d"), letter_weight=stage.letter_weight
+    )
 
 
 def _patches_2d(model: LoadedModel) -> tuple[int, int]:
