@@ -3,39 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
-from med2e3.command.main import main
-from med2e3.evaluation import predicting
 from med2e3.phantoms.dataset import write_dataset
 
 ASKED_FOR = {
     "closed_accuracy", "open_scores", "report_scores", "finding_f1", "false_finding_rate",
     "attention", "controls",
 }  # fmt: skip
-
-
-@pytest.fixture
-def med2e3(capsys, monkeypatch):
-    """The command in this process, with the untrained model's endless texts cut early."""
-    monkeypatch.setattr(predicting, "REPORT_TOKENS", 6)
-    monkeypatch.setattr(predicting, "ANSWER_TOKENS", 3)
-
-    def run(*arguments: object) -> subprocess.CompletedProcess:
-        monkeypatch.setattr(sys, "argv", ["med2e3", *map(str, arguments)])
-        monkeypatch.delenv("MED2E3_DEBUG", raising=False)
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return subprocess.CompletedProcess(
-            arguments, ended.value.code or 0, printed.out, printed.err
-        )
-
-    return run
 
 
 def test_one_json_object_about_fresh_phantoms(med2e3, tmp_path):

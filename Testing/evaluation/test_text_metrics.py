@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import string
 from math import exp
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from med2e3.errors import InputError
 from med2e3.evaluation import text_metrics as metrics
 from med2e3.evaluation import wordnet
+from med2e3.evaluation.text_metrics import bert_f1
 
 REFERENCE = "The liver is not enlarged."
 
@@ -124,3 +129,51 @@ def test_every_measure_lies_between_0_and_1(prediction, reference):
     assert all(0 <= score <= 1 + 1e-9 for score in scores.values())
     if not prediction.strip():
         assert set(scores.values()) == {0.0}
+
+
+@pytest.fixture(scope="module")
+def roberta(tmp_path_factory):
+    """A RoBERTa with the layers of the large one and next to no width, letters for tokens."""
+    from transformers import RobertaConfig, RobertaModel, RobertaTokenizer
+
+    folder = tmp_path_factory.mktemp("roberta")
+    letters = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "Ġ", *string.ascii_lowercase]
+    (folder / "vocab.json").write_text(
+        json.dumps({letter: number for number, letter in enumerate(letters)}), encoding="utf-8"
+    )
+    (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
+    RobertaTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt")).save_pretrained(folder)
+    torch.manual_seed(0)
+    configuration = RobertaConfig(
+        vocab_size=len(letters), hidden_size=16, num_hidden_layers=18, num_attention_heads=2,
+        intermediate_size=16, max_position_embeddings=64, initializer_range=0.3,
+    )  # fmt: skip
+    RobertaModel(configuration).eval().save_pretrained(folder)
+    return folder
+
+
+def test_bertscore_by_hand(roberta):
+    from transformers import RobertaModel, RobertaTokenizer
+
+    score = bert_f1(roberta)
+    assert score("a cyst", "a cyst") == pytest.approx(1, abs=1e-5)
+    tokenizer = RobertaTokenizer.from_pretrained(roberta)
+    model = RobertaModel.from_pretrained(roberta).eval()
+
+    def embedded(text: str) -> torch.Tensor:
+        ids = torch.tensor([tokenizer.encode(text, add_prefix_space=True)])
+        with torch.no_grad():
+            states = model(ids, output_hidden_states=True).hidden_states[17][0]
+        return torch.nn.functional.normalize(states, dim=-1)
+
+    # Each token takes the most alike of the other text; first and last stand for no word.
+    alike = embedded("a cyst") @ embedded("no mass").T
+    precision = alike.max(dim=1).values[1:-1].mean()
+    recall = alike.max(dim=0).values[1:-1].mean()
+    by_hand = 2 * precision * recall / (precision + recall)
+    assert score("a cyst", "no mass") == pytest.approx(by_hand.item(), abs=1e-4)
+
+
+def test_bertscore_without_its_model_says_what_to_download(tmp_path):
+    with pytest.raises(InputError, match="download FacebookAI/roberta-large"):
+        bert_f1(tmp_path)

@@ -137,6 +137,54 @@ def phantom(
     _evaluate(count, seed, model, data, split, device, dtype, threads, out, as_json)
 
 
+def _benchmark(name: str, help_: str) -> None:
+    """Register the command of one of the field's benchmarks; they take the same options."""
+
+    @app.command(name, help=help_)
+    @told
+    def run(
+        data: Annotated[
+            Path,
+            typer.Argument(metavar="DATA_DIR", show_default=False, help="The published files."),
+        ],
+        model: ModelFolder = None,
+        out: OutFolder = None,
+        split: Annotated[
+            str | None, typer.Option("--split", show_default=False, help="Another split.")
+        ] = None,
+        limit: Annotated[
+            int | None,
+            typer.Option("--limit", metavar="N", min=1, show_default=False,
+                         help="The first N items alone."),
+        ] = None,
+        controlled: Annotated[
+            int,
+            typer.Option("--controlled", metavar="N", min=0,
+                         help="Ask the closed questions of N volumes without their image too."),
+        ] = 100,
+        bertscore: Annotated[
+            Path | None,
+            typer.Option("--bertscore", metavar="DIR", show_default=False,
+                         help="A folder with roberta-large, for BERTScore."),
+        ] = None,
+        device: DeviceOption = Device.auto,
+        dtype: DtypeOption = Dtype.auto,
+        as_json: AsJson = False,
+        debug: Debug = False,
+    ) -> None:  # fmt: skip
+        _examine(name, data, model, out, split, limit, controlled, bertscore, device, dtype,
+                 as_json)  # fmt: skip
+
+
+for _name, _help in (
+    ("m3d-cap", "Evaluate reports on M3D-Cap."),
+    ("m3d-vqa-open", "Evaluate open answers on M3D-VQA."),
+    ("m3d-vqa-closed", "Evaluate closed answers on M3D-VQA."),
+    ("ct-rate", "Evaluate reports and answers on CT-RATE."),
+):
+    _benchmark(_name, _help)
+
+
 @app.command("document")
 @told
 def document(
@@ -214,6 +262,72 @@ def _evaluate(
         print(text)
     else:
         _print_for_people(found)
+
+
+def _examine(
+    name: str,
+    data: Path,
+    folder: Path | None,
+    out: Path | None,
+    split: str | None,
+    limit: int | None,
+    controlled: int,
+    bertscore: Path | None,
+    device: Device,
+    dtype: Dtype,
+    as_json: bool,
+) -> None:
+    from med2e3.errors import InputError
+    from med2e3.evaluation.benchmarks.items import BENCHMARKS
+    from med2e3.evaluation.benchmarks.measuring import measure_rows
+    from med2e3.evaluation.benchmarks.page import write_page
+    from med2e3.evaluation.benchmarks.running import ask_all
+    from med2e3.evaluation.text_metrics import bert_f1, text_metrics
+    from med2e3.model import load_model
+    from med2e3.wire.messages import MODEL_MARKS
+
+    if out is None:
+        raise InputError("--out is missing: the folder for the answers, the figures and the page.")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; --out takes a folder.")
+    benchmark = BENCHMARKS[name]
+    items = benchmark.read(data, split or benchmark.split)[:limit]
+    metrics = text_metrics() | ({"bertscore_f1": bert_f1(bertscore)} if bertscore else {})
+    network = load_model(folder, device=device.value, dtype=dtype.value)
+    with tqdm(total=len(items), desc=name, delay=2, file=sys.stderr, leave=False) as bar:
+        rows = ask_all(
+            network,
+            items,
+            out / "answers.jsonl",
+            controlled=controlled,
+            progress=lambda done, total: bar.update(done - bar.n),
+        )
+    identity = network.identity
+    found = {
+        "model": {
+            "name": identity.name,
+            "sha256": identity.sha256,
+            "trained_on": identity.trained_on,
+        },
+        "mark": MODEL_MARKS[identity.trained_on],
+        **measure_rows(benchmark, items, rows, metrics),
+    }
+    text = json.dumps(found, allow_nan=False)
+    (out / "benchmark.json").write_text(text + "\n", encoding="utf-8")
+    write_page(out / "benchmark.html", benchmark, found, items, rows)
+    if as_json:
+        print(text)
+        return
+    for kind, figures in found["kinds"].items():
+        told_figures = "  ".join(
+            f"{label} {100 * one['mean']:.1f}"
+            for label, one in figures.items()
+            if isinstance(one, dict)
+        )
+        print(f"{kind:16} {figures['items']:6,} items  {told_figures}")
+    if found["unread"]:
+        print(f"{len(found['unread'])} volumes could not be read; the page names them.")
+    print(out / "benchmark.html")
 
 
 def _ablate(

@@ -191,7 +191,7 @@ def stored_cases(
             f"{path} is not what `med2e3 phantom dataset` writes ({error!r}); make it again."
         ) from error
     for volume, truth in list(truths.items())[:count]:
-        yield Case(truth, _volume(folder / volume, size))
+        yield Case(truth, load_prepared(folder / volume, size))
 
 
 def _truth(volume: str, records: Sequence[dict[str, Any]]) -> Truth:
@@ -237,7 +237,9 @@ def _told(record: dict[str, Any]) -> str:
     return text
 
 
-def _volume(path: Path, size: tuple[int, int, int]) -> torch.Tensor:
+def load_prepared(path: Path, size: tuple[int, int, int]) -> torch.Tensor:
+    """A volume file of a data set, [1, slices, rows, columns] in [0, 1]. Raises InputError if it is
+    not there, cut short, or of another size than the network takes."""
     try:
         voxels = np.load(path, allow_pickle=False)
     except FileNotFoundError:

@@ -113,6 +113,27 @@ def draw_score_curves(path: Path, example: Figures, most: int = 6) -> None:
         _save(figure, path)
 
 
+def draw_intervals(path: Path, kinds: dict[str, Figures], labels: dict[str, str]) -> None:
+    """A panel for each figure, a dot with its interval for each kind of question that has it."""
+    names = list(
+        dict.fromkeys(name for found in kinds.values() for name in found if name in labels)
+    )
+    with plain_matplotlib():
+        figure = _figure(2.6 * len(names) + 1.6, 0.42 * len(kinds) + 1.0)
+        panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+        places = dict(zip(kinds, range(len(kinds))[::-1], strict=True))
+        for axes, name in zip(panels, names, strict=True):
+            _style(axes, labels[name], grid="x")
+            for kind, place in places.items():
+                if name in kinds[kind]:
+                    _draw_interval(axes, place, kinds[kind][name])
+            axes.set_xlim(0, 100)
+            axes.set_ylim(-0.6, len(kinds) - 0.4)
+            axes.set_xticks([0, 25, 50, 75, 100])
+            axes.set_yticks(list(places.values()), list(places))
+        _save(figure, path)
+
+
 def draw_perturbation(path: Path, faithfulness: Figures) -> None:
     """The answer's log-probability as slices leave and as they come, by score and at random."""
     steps = faithfulness["steps"]
@@ -152,6 +173,14 @@ def _draw_bar(axes: Axes, place: int, found: Cell, column: Column, highlighted: 
     axes.text(max(mean + spread, *(scale * np.asarray(found.values))) + 2.5, place, f"{mean:.1f}",
               va="center", fontsize=8.5, color=_INK,
               bbox={"facecolor": "white", "lw": 0, "pad": 1}, zorder=3)  # fmt: skip
+
+
+def _draw_interval(axes: Axes, place: int, found: Figures) -> None:
+    mean = 100 * found["mean"]
+    if found["interval"] is not None:
+        axes.plot([100 * end for end in found["interval"]], [place, place], color=_SECOND, lw=2)
+    axes.plot([mean], [place], marker="o", ms=6, color=_ACCENT, zorder=3)
+    axes.text(mean, place + 0.16, f"{mean:.1f}", ha="center", va="bottom", fontsize=8.5, color=_INK)
 
 
 def _shortened(text: str, most: int) -> str:

@@ -134,7 +134,8 @@ def _predict_group(
     batch = _Batch(reader)
     predictions = []
     for place, case in enumerate(group):
-        under = _controls(reader, group, encoded, place, seed) if place < controlled else {}
+        other = encoded[(place + 1) % len(group)] if len(group) > 1 else None
+        under = controls_of(reader, case.volume, other, seed + place) if place < controlled else {}
         text = partial(scoring_text, case.truth)
         question = case.truth.report_question
         report = reader.score(encoded[place], text(question))
@@ -178,22 +179,17 @@ def _answer(
     )
 
 
-def _controls(
-    reader: Reader,
-    group: Sequence[Case],
-    encoded: Sequence[EncodedVolume],
-    place: int,
-    seed: int,
+def controls_of(
+    reader: Reader, volume: torch.Tensor, other: EncodedVolume | None, seed: int
 ) -> dict[str, EncodedVolume]:
-    volume = group[place].volume
-    order = torch.randperm(volume.shape[1], generator=torch.Generator().manual_seed(seed + place))
+    """What a question to a volume [1, slices, rows, columns] is held against, by the name of the
+    control. ``other`` is another patient's volume; ``seed`` draws the order of the slices."""
+    order = torch.randperm(volume.shape[1], generator=torch.Generator().manual_seed(seed))
     found = {
         "blank": reader.encode(torch.zeros_like(volume)),
         "shuffled": reader.encode(volume[:, order]),
     }
-    if len(group) > 1:
-        found["swapped"] = encoded[(place + 1) % len(group)]
-    return found
+    return found if other is None else found | {"swapped": other}
 
 
 class _Batch:

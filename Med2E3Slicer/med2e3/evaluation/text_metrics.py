@@ -9,7 +9,9 @@ and 1, higher is better, and a prediction without words scores 0.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +19,11 @@ from nltk.translate.meteor_score import single_meteor_score
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics.bleu import BLEU
 
+from med2e3.errors import InputError
 from med2e3.evaluation.wordnet import wordnet, words
+
+_ROBERTA_LARGE_LAYERS = 17
+"""The layer that bert-score takes of it by default."""
 
 
 def bleu_1(prediction: str, reference: str) -> float:
@@ -53,6 +59,32 @@ def meteor(prediction: str, reference: str) -> float:
 def meteor_without_synonyms(prediction: str, reference: str) -> float:
     """METEOR with equal words and stems alone: at most :func:`meteor`, and another measure."""
     return _meteor(prediction, reference, SimpleNamespace(synsets=lambda word: []))
+
+
+def bert_f1(folder: Path) -> TextMetric:
+    """BERTScore F1 with the roberta-large in a folder (its 17th layer, not rescaled).
+
+    It is never downloaded here. Raises InputError where the package bert-score or the folder is
+    missing.
+    """
+    try:
+        from bert_score import BERTScorer
+    except ImportError:
+        raise InputError(
+            "BERTScore needs a package that is not installed; install it with: "
+            f'"{sys.executable}" -m pip install bert-score'
+        ) from None
+    if not (folder / "config.json").is_file():
+        raise InputError(
+            f"{folder} holds no roberta-large; download FacebookAI/roberta-large from the Hugging "
+            "Face hub into it (1.4 GB), or leave --bertscore out."
+        )
+    scorer = BERTScorer(model_type=str(folder), num_layers=_ROBERTA_LARGE_LAYERS)
+
+    def score(prediction: str, reference: str) -> float:
+        return float(scorer.score([prediction], [reference])[2][0])
+
+    return score
 
 
 TextMetric = Callable[[str, str], float]
