@@ -127,9 +127,10 @@ def draw_intervals(path: Path, kinds: dict[str, Figures], labels: dict[str, str]
             for kind, place in places.items():
                 if name in kinds[kind]:
                     _draw_interval(axes, place, kinds[kind][name])
-            axes.set_xlim(0, 100)
+            # A little more than all, so that dots at the ends are whole.
+            axes.set_xlim(-4, 104)
             axes.set_ylim(-0.6, len(kinds) - 0.4)
-            axes.set_xticks([0, 25, 50, 75, 100])
+            axes.set_xticks([0, 50, 100])
             axes.set_yticks(list(places.values()), list(places))
         _save(figure, path)
 

@@ -114,7 +114,7 @@ def _controls(controls: Mapping[str, Figures]) -> str:
         for name, found in controls.items()
     ]  # fmt: skip
     return "<h2>Does it need the image?</h2>" + _rows(
-        ["the same questions to", "items", "as it is, %", "so, %"], rows
+        ["the same questions to", "items", "as it is, %", "then, %"], rows
     )
 
 
