@@ -48,7 +48,7 @@ def test_the_best_slice_is_read_back_where_it_lies(
     make_prepared, attention, tmp_path, ijk_to_ras, plane
 ):
     geometry = make_prepared(ijk_to_ras, plane=plane).geometry
-    write_heatmap(tmp_path / "heat.nii.gz", slice_heatmap(attention.scores), geometry)
+    write_heatmap(tmp_path / "heat.nii.gz", slice_heatmap(attention), geometry)
     image = nibabel.load(tmp_path / "heat.nii.gz")
     assert image.header.get_xyzt_units()[0] == "mm"
     voxels = image.get_fdata()
@@ -87,7 +87,7 @@ def test_itk_reads_the_same_place(make_prepared, attention, tmp_path, name):
 def test_the_same_heatmap_gives_the_same_bytes(make_prepared, attention, tmp_path):
     geometry = make_prepared(GRIDS["oblique"]).geometry
     for name in ("one.nii.gz", "two.nii.gz"):
-        write_heatmap(tmp_path / name, slice_heatmap(attention.scores), geometry)
+        write_heatmap(tmp_path / name, slice_heatmap(attention), geometry)
     assert (tmp_path / "one.nii.gz").read_bytes() == (tmp_path / "two.nii.gz").read_bytes()
 
 
@@ -101,13 +101,11 @@ def test_a_heatmap_on_another_grid_is_refused(make_prepared, tmp_path):
 def test_a_place_that_cannot_be_written_is_an_os_error(make_prepared, attention, tmp_path):
     geometry = make_prepared(GRIDS["straight"]).geometry
     with pytest.raises(OSError, match="missing"):
-        write_heatmap(
-            tmp_path / "missing" / "heat.nii.gz", slice_heatmap(attention.scores), geometry
-        )
+        write_heatmap(tmp_path / "missing" / "heat.nii.gz", slice_heatmap(attention), geometry)
 
 
 def test_every_voxel_of_a_slice_is_the_slices_score(attention):
-    heatmap = slice_heatmap(attention.scores)
+    heatmap = slice_heatmap(attention)
     assert heatmap.shape == (32, 16, 16)
     for slice_, score in enumerate(attention.scores):
         np.testing.assert_allclose(heatmap[slice_], score, rtol=1e-6)

@@ -20,8 +20,8 @@ QUESTIONS = (
 
 
 @pytest.fixture(scope="module")
-def model():
-    return load_model(device="cpu")
+def model(untrained):
+    return load_model(untrained, device="cpu")
 
 
 @pytest.fixture(scope="module")

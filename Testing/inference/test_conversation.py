@@ -13,8 +13,8 @@ PAST = [("Which plane is it?", "Axial."), ("Is there a mass?", "Yes, in the live
 
 
 @pytest.fixture(scope="module")
-def model():
-    return load_model()
+def model(untrained):
+    return load_model(untrained)
 
 
 @pytest.fixture(scope="module")

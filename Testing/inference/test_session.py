@@ -14,8 +14,8 @@ from med2e3.model import load_model
 
 
 @pytest.fixture(scope="module")
-def model():
-    return load_model()
+def model(untrained):
+    return load_model(untrained)
 
 
 @pytest.fixture(scope="module")
@@ -140,9 +140,9 @@ def test_scores_are_those_of_attend(session):
     )
 
 
-def test_bfloat16_gives_nearly_the_same_scores(volume):
+def test_bfloat16_gives_nearly_the_same_scores(untrained, volume):
     scores = [
-        VolumeSession(load_model(dtype=dtype), volume).attend("effusion").scores
+        VolumeSession(load_model(untrained, dtype=dtype), volume).attend("effusion").scores
         for dtype in ("float32", "bfloat16")
     ]
     np.testing.assert_allclose(scores[0], scores[1], atol=0.02)

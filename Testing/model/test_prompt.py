@@ -14,8 +14,8 @@ from untrained_checkpoint import write_checkpoint
 
 
 @pytest.fixture(scope="module")
-def model():
-    return load_model()
+def model(untrained):
+    return load_model(untrained)
 
 
 def test_the_prompt_keeps_its_end_when_the_question_is_cut(model):

@@ -1,6 +1,7 @@
 """Heatmaps: arrays on the grid of patches, and their file.
 
-A heatmap is indexed (slice, row, column) of the grid of patches, (32, 16, 16), and
+A heatmap is indexed (slice, row, column) of the grid of patches, (32, 16, 16) for the released
+model, and
 :attr:`SliceGeometry.overlay_to_ras <med2e3.volume.geometry.SliceGeometry.overlay_to_ras>` tells
 where its voxels lie.
 """
@@ -12,26 +13,24 @@ from typing import Any
 
 import nibabel
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from med2e3.attention.scores import Attention
-from med2e3.volume.geometry import PATCH_SIZE, SliceGeometry
-from med2e3.volume.preparation import MODEL_SIZE
+from med2e3.volume.geometry import SliceGeometry
 
 Heatmap = NDArray[np.float32]
 """(slices, rows, columns) of the grid of patches."""
 
-_GRID = (MODEL_SIZE[1] // PATCH_SIZE, MODEL_SIZE[2] // PATCH_SIZE)
 
-
-def slice_heatmap(scores: ArrayLike) -> Heatmap:
-    """The scores (slices,) as a heatmap: every voxel of a slice is the slice's score, 0 to 1.
+def slice_heatmap(attention: Attention) -> Heatmap:
+    """The scores as a heatmap: every voxel of a slice is the slice's score, 0 to 1.
 
     It is the score itself, not the score relative to an even share, so that a voxel reads the same
     as the ranked list and the result file.
     """
-    values = np.asarray(scores, dtype=np.float32)
-    heatmap: Heatmap = np.broadcast_to(values[:, None, None], (values.size, *_GRID)).copy()
+    values = np.asarray(attention.scores, dtype=np.float32)
+    grid = np.shape(attention.patch_shares)
+    heatmap: Heatmap = np.broadcast_to(values[:, None, None], grid).copy()
     return heatmap
 
 

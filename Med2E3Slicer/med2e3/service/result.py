@@ -27,7 +27,7 @@ def write_result(folder: Path, prepared: PreparedVolume, answered: Answered) -> 
         + "\n",
         encoding="utf-8",
     )
-    write_heatmap(folder / "attention.nii.gz", slice_heatmap(attention.scores), prepared.geometry)
+    write_heatmap(folder / "attention.nii.gz", slice_heatmap(attention), prepared.geometry)
     draw_attention(
         folder / "attention.png",
         prepared,
