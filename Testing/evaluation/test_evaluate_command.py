@@ -33,8 +33,8 @@ def test_one_json_object_about_fresh_phantoms(med2e3, tmp_path):
     assert (tmp_path / "docs" / "evaluation.md").is_file()
 
 
-def test_a_table_about_a_stored_split(med2e3, tmp_path):
-    write_dataset(tmp_path, test=1, workers=1)
+def test_a_table_about_a_stored_split(med2e3, model, tmp_path):
+    write_dataset(tmp_path, test=1, size=model.configuration.vision3d.volume_size, workers=1)
     ended = med2e3("evaluate", "phantom", "--data", tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert "1 volumes" in ended.stdout
