@@ -27,6 +27,8 @@ _WORDS_FOR_NO_MEMORY = (
     "failed to map segment",
     "bad_alloc",
     "alloc_failed",
+    # What Python says of a library of C that got no memory and did not look.
+    "error return without exception set",
 )
 
 
