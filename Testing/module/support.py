@@ -4,8 +4,12 @@ The same tests run under pytest in Testing/SlicerHost and inside a real Slicer
 (Testing/run_in_slicer.py), so they use unittest and Slicer's own API alone.
 """
 
+import atexit
+import functools
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -33,6 +37,21 @@ def soak(test):
     except ImportError:
         return unittest.skip("takes minutes; `make soak` runs it")(test)
     return pytest.mark.soak(test)
+
+
+@functools.cache
+def untrainedModel():
+    """The folder of a model whose texts do not end by themselves; the engine's Python makes it."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    model = os.path.join(folder, "untrained")
+    script = Path(__file__).parents[1] / "untrained_checkpoint.py"
+    environment = {
+        **slicer.util.startupEnvironment(),
+        "PYTHONPATH": str(Path(__file__).parents[2] / MODULE_NAME),
+    }
+    subprocess.run([os.environ["MED2E3_PYTHON"], script, model], env=environment, check=True)
+    return model
 
 
 class ModuleTestCase(unittest.TestCase):

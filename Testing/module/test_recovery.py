@@ -7,7 +7,15 @@ import time
 import unittest
 
 import limits
-from module.support import ModuleTestCase, addScan, endProcess, exchangeFolders, isRunning, soak
+from module.support import (
+    ModuleTestCase,
+    addScan,
+    endProcess,
+    exchangeFolders,
+    isRunning,
+    soak,
+    untrainedModel,
+)
 from reliability.record import tried
 
 SECONDS_UNTIL_TOLD = 2
@@ -17,6 +25,8 @@ LATE_TOKEN = 20
 class RecoveryTest(ModuleTestCase):
     def setUp(self):
         super().setUp()
+        # A worker can only be lost in the midst of a text if there is a midst.
+        self.workbench.settings.modelFolder.currentPath = untrainedModel()
         self.select(addScan())
         self.ask("Is there a pleural effusion?")
         self.earlier = self.conversation()
