@@ -19,7 +19,7 @@ sys.path.insert(0, str(TESTING))
 
 import SlicerHost  # noqa: E402 - found through the path above
 
-QUESTIONS = ("Is there a pulmonary nodule?", "Is there a pleural effusion?")
+QUESTIONS = ("What abnormality is seen in this scan?", "Where is the nodule?")
 SECONDS = 1800
 
 # Centre and width in HU that show lungs and soft tissue in one picture.

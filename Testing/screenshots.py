@@ -22,7 +22,7 @@ SECONDS = 600
 
 # Pieces of text after which a picture is taken of a report that is still being written.
 PIECES = 30
-QUESTIONS = ("Is there a pulmonary nodule?", "Where is it?")
+QUESTIONS = ("What abnormality is seen in this scan?", "Where is the nodule?")
 
 
 def main():
