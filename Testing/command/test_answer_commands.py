@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
@@ -16,7 +15,6 @@ import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from med2e3.command.main import main
 from med2e3.model.identity import CARD, EMBEDDED
 from med2e3.wire.messages import DRAFT_MARK, MODEL_MARKS
 
@@ -36,25 +34,6 @@ def med2e3_process(*arguments: object) -> subprocess.CompletedProcess:
         encoding="utf-8",
         env={**os.environ, "PYTHONUTF8": "1"},
     )
-
-
-@pytest.fixture
-def med2e3(capsys, monkeypatch):
-    """The same command in this process, where torch is loaded once for all tests."""
-
-    def run(*arguments: object, typed: str = "") -> subprocess.CompletedProcess:
-        monkeypatch.setattr(sys, "argv", ["med2e3", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-        monkeypatch.delenv("MED2E3_DEBUG", raising=False)
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return subprocess.CompletedProcess(
-            arguments, ended.value.code or 0, printed.out, printed.err
-        )
-
-    return run
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
-from med2e3.command.main import main
 from med2e3.evaluation import predicting
 from med2e3.evaluation.benchmarks import running
 from med2e3.evaluation.cases import Case, Query, Truth
@@ -23,24 +19,12 @@ def model():
 
 
 @pytest.fixture
-def med2e3(capsys, monkeypatch):
+def med2e3(med2e3, monkeypatch):
     """The command in this process, with texts that are cut early."""
     for module in (predicting, running):
         monkeypatch.setattr(module, "REPORT_TOKENS", 6)
         monkeypatch.setattr(module, "ANSWER_TOKENS", 3)
-
-    def run(*arguments: object) -> subprocess.CompletedProcess:
-        monkeypatch.setattr(sys, "argv", ["med2e3", *map(str, arguments)])
-        monkeypatch.delenv("MED2E3_DEBUG", raising=False)
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return subprocess.CompletedProcess(
-            arguments, ended.value.code or 0, printed.out, printed.err
-        )
-
-    return run
+    return med2e3
 
 
 def query(kind: str, text: str, letter: str = "A", slices: tuple[int, ...] = (), paraphrase=""):

@@ -213,7 +213,11 @@ def test_the_page_has_every_table_and_every_figure(results, model, cases, tmp_pa
     evaluation = evaluate_model(model, cases, controlled=1, examined=1)
     evaluation = json.loads(json.dumps(evaluation, allow_nan=False))
     page = write_document(tmp_path, evaluation, results).read_text("utf-8")
-    assert "untrained" in page
+    assert model.identity.name in page
+    assert "chance.**" not in page
+    nothing = evaluation | {"model": evaluation["model"] | {"trained_on": "nothing"}}
+    told = write_document(tmp_path / "untrained", nothing, results).read_text("utf-8")
+    assert "**It is untrained: the figures are those of chance.**" in told
     for one in results.variants:
         assert f"| {one.label} |" in page
         assert one.description in page

@@ -1,32 +1,10 @@
-"""The command as a person runs it, in this process, where torch is loaded once for all tests; and
-workers in processes of their own."""
+"""Workers in processes of their own."""
 
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
 
 import pytest
-
-
-@pytest.fixture
-def med2e3(capfd, monkeypatch):
-    """Runs ``med2e3`` with arguments and tells its exit status and all that was printed."""
-    from med2e3.command.main import main
-
-    def run(*arguments: object) -> subprocess.CompletedProcess:
-        monkeypatch.setattr(sys, "argv", ["med2e3", *map(str, arguments)])
-        monkeypatch.delenv("MED2E3_DEBUG", raising=False)
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capfd.readouterr()
-        return subprocess.CompletedProcess(
-            arguments, ended.value.code or 0, printed.out, printed.err
-        )
-
-    return run
 
 
 @pytest.fixture
