@@ -43,6 +43,7 @@ def main():
         plot,
         chat,
         settings,
+        server,
         error,
         light,
     ):
@@ -220,6 +221,17 @@ def settings(session):
     panel.checkButton.click()
     session.waitFor(lambda: panel.checkButton.enabled, "the check")
     session.picture("settings")
+    session.workbench.gear.checked = False
+
+
+def server(session):
+    panel = session.workbench.settings
+    session.workbench.gear.checked = True
+    panel.place.setCurrentIndex(1)
+    panel.server.address.text = "https://ct.example.org:8484"
+    session.picture("server")
+    panel.server.address.text = ""
+    panel.place.setCurrentIndex(0)
     session.workbench.gear.checked = False
 
 

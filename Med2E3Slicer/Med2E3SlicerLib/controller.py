@@ -41,6 +41,7 @@ class State(Enum):
     STARTING = "starting"
     LOADING = "loading"
     SENDING = "sending"
+    UPLOADING = "uploading"
     ENCODING = "encoding"
     WRITING = "writing"
     EXPORTING = "exporting"
@@ -295,7 +296,7 @@ class Controller(VTKObservationMixin):
         """The command that starts a worker for a volume; None, and a sentence, if there is none."""
         try:
             checkVolume(volumeNode)
-            return findWorkerCommand(self.preferences.python)
+            return findWorkerCommand(self.preferences)
         except (VolumeError, EngineNotFoundError) as error:
             self._fail(str(error), run)
             return None
@@ -345,7 +346,13 @@ class Controller(VTKObservationMixin):
 
     def _chosenModel(self):
         chosen = self.preferences
+        if chosen.usesServer:
+            # It has the model that its keeper chose.
+            return messages.LoadModel()
         return messages.LoadModel(chosen.modelFolder or None, chosen.device, chosen.precision)
+
+    def _smallerModel(self):
+        return None if self.preferences.usesServer else self._chosenModel().smaller()
 
     def _sendVoxels(self, run):
         volumeNode = self._scene.GetNodeByID(run.volumeId)
@@ -390,7 +397,7 @@ class Controller(VTKObservationMixin):
             message,
             onOpened,
             lambda error: self._onRefused(run, error),
-            lambda stage, done, total: self._onProgress(run, State.ENCODING, done, total),
+            lambda stage, done, total: self._onOpening(run, stage, done, total),
         )
         self._setState(State.ENCODING)
 
@@ -518,7 +525,7 @@ class Controller(VTKObservationMixin):
         elif error.code == jsonrpc.OUT_OF_MEMORY:
             # The worker has given up its scans.
             self._scans.forget()
-            self._fail(str(error), smaller=self._chosenModel().smaller())
+            self._fail(str(error), smaller=self._smallerModel())
         else:
             self._fail(str(error))
 
@@ -534,7 +541,7 @@ class Controller(VTKObservationMixin):
             # The system ends what takes too much memory, and tells nobody why.
             self._fail(
                 _("{reason} The next click starts it again.").format(reason=error),
-                smaller=self._chosenModel().smaller() if isLost else None,
+                smaller=self._smallerModel() if isLost else None,
             )
 
     def _recover(self, lost, trouble):
@@ -561,8 +568,10 @@ class Controller(VTKObservationMixin):
             # No request is on its way that would bring the error.
             self._onGone(self._run, error)
 
-    def _onProgress(self, run, state, done, total):
-        if run is self._run and self._state == state:
+    def _onOpening(self, run, stage, done, total):
+        if run is self._run and self._state in (State.UPLOADING, State.ENCODING):
+            state = State.UPLOADING if stage == "send" else State.ENCODING
+            self._setState(state)
             self.progressChanged.emit(state, done, total)
 
     def _forgetEngine(self):

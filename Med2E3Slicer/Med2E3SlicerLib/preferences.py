@@ -9,7 +9,10 @@ _GROUP = "Med2E3Slicer/"
 class Preferences:
     """``python`` runs the engine, ``modelFolder`` holds the checkpoint (both paths, empty for
     the default), ``device`` is "auto", "cpu" or "cuda", and ``precision`` "auto", "float32" or
-    "bfloat16". ``isSetUp`` tells whether the user has chosen a model, be it the default."""
+    "bfloat16". ``isSetUp`` tells whether the user has chosen a model, be it the default.
+
+    ``usesServer`` tells that the engine is on a server, at ``serverAddress``; ``tokenFile`` is the
+    path of the file with the user's token, which itself is never kept here."""
 
     DEVICES = ("auto", "cpu", "cuda")
     PRECISIONS = ("auto", "float32", "bfloat16")
@@ -47,12 +50,40 @@ class Preferences:
         _write("precision", precision)
 
     @property
+    def usesServer(self):
+        return _isSet("usesServer")
+
+    @usesServer.setter
+    def usesServer(self, usesServer):
+        qt.QSettings().setValue(_GROUP + "usesServer", usesServer)
+
+    @property
+    def serverAddress(self):
+        return slicer.util.settingsValue(_GROUP + "serverAddress", "")
+
+    @serverAddress.setter
+    def serverAddress(self, address):
+        _write("serverAddress", address)
+
+    @property
+    def tokenFile(self):
+        return slicer.util.settingsValue(_GROUP + "tokenFile", "")
+
+    @tokenFile.setter
+    def tokenFile(self, path):
+        _write("tokenFile", path)
+
+    @property
     def isSetUp(self):
-        return slicer.util.settingsValue(_GROUP + "isSetUp", False, converter=slicer.util.toBool)
+        return _isSet("isSetUp")
 
     @isSetUp.setter
     def isSetUp(self, isSetUp):
         qt.QSettings().setValue(_GROUP + "isSetUp", isSetUp)
+
+
+def _isSet(name):
+    return slicer.util.settingsValue(_GROUP + name, False, converter=slicer.util.toBool)
 
 
 def _write(name, value):

@@ -28,8 +28,9 @@ class Finding:
 class SelfCheck:
     """One check. ``found(Finding)`` for each thing, then ``ended(isWell)``.
 
-    It asks ``setup`` for an examination, and then a worker of its own (``client``) about a small
-    volume, so that what the workbench's own worker has loaded stays there.
+    It asks ``setup`` for an examination, unless a server is used, and then a worker of its own
+    (``client``) about a small volume, so that what the workbench's own worker has loaded stays
+    there.
     """
 
     def __init__(self, setup, client):
@@ -37,11 +38,17 @@ class SelfCheck:
         self.ended = Signal()
         self._setup = setup
         self._client = client
+        self._usesServer = setup.preferences.usesServer
         self._isWell = True
         self._isOver = False
+        self._modelName = ""
         self._writer = None
 
     def start(self):
+        if self._usesServer:
+            # What this computer has does not matter then.
+            self._askWorker()
+            return
         self._setup.examined.connect(self._onExamined)
         self._setup.examinationFailed.connect(self._onExaminationFailed)
         self._setup.examine()
@@ -50,8 +57,9 @@ class SelfCheck:
         """Give up, without a word."""
         if not self._isOver:
             self._isOver = True
-            self._setup.examined.disconnect(self._onExamined)
-            self._setup.examinationFailed.disconnect(self._onExaminationFailed)
+            if not self._usesServer:
+                self._setup.examined.disconnect(self._onExamined)
+                self._setup.examinationFailed.disconnect(self._onExaminationFailed)
             self._client.stop()
             if self._writer:
                 self._writer.remove()
@@ -136,7 +144,7 @@ class SelfCheck:
 
     def _askWorker(self):
         try:
-            command = findWorkerCommand(self._setup.preferences.python)
+            command = findWorkerCommand(self._setup.preferences)
         except EngineNotFoundError as error:
             self._tell(False, str(error))
             self._end()
@@ -145,7 +153,16 @@ class SelfCheck:
         self._request("load_model", messages.LoadModel(), self._onLoaded)
 
     def _onLoaded(self, loaded):
-        self._tell(True, _("The engine answers."))
+        self._modelName = loaded.name
+        if self._usesServer:
+            self._tell(
+                True,
+                _("The server answers; it has the model {name} on {device}.").format(
+                    name=loaded.name, device=loaded.device
+                ),
+            )
+        else:
+            self._tell(True, _("The engine answers."))
         voxels = np.full(_SHAPE, _AIR, np.int16)
         voxels[2:-2, 4:-4, 4:-4] = _TISSUE
         self._writer = VoxelWriter(voxels)
@@ -179,7 +196,12 @@ class SelfCheck:
         )
 
     def _onAnswered(self, answered):
-        self._tell(True, _("The demonstration model wrote a few words about a test volume."))
+        self._tell(
+            True,
+            _("The model {name} wrote a few words about a test volume.").format(
+                name=self._modelName
+            ),
+        )
         self._end()
 
     def _request(self, method, parameters, onResult):

@@ -12,6 +12,7 @@ from .engine import (
     EngineNotFoundError,
     EngineTool,
     PackagesMissingError,
+    findWorkerCommand,
     installPackages,
 )
 from .engine.interpreter import engineCommand, engineFolder, findPython, namedPython, slicersPython
@@ -81,15 +82,17 @@ class Setup:
     # -- the engine's Python ---------------------------------------------------------------------
 
     def engineProblem(self):
-        """A sentence about why no Python can run the engine, "" if one can."""
+        """A sentence about why the engine cannot be started, "" if it can."""
         try:
-            findPython(self.preferences.python)
+            findWorkerCommand(self.preferences)
         except EngineNotFoundError as error:
             return str(error)
         return ""
 
     def packagesToInstall(self):
         """What Slicer's own Python lacks, where that is the Python that is to run the engine."""
+        if self.preferences.usesServer:
+            return []
         try:
             findPython(self.preferences.python)
         except PackagesMissingError as error:
@@ -142,7 +145,8 @@ class Setup:
     def needsExamination(self):
         """Whether the chosen model is so large that memory and time should be looked at first, and
         have not been for these choices."""
-        if self.examination is not None or self.preferences.device == "cuda":
+        chosen = self.preferences
+        if chosen.usesServer or self.examination is not None or chosen.device == "cuda":
             return False
         folder = Path(self.preferences.modelFolder or ".")
         if not self.preferences.modelFolder or not folder.is_dir():
@@ -153,7 +157,7 @@ class Setup:
     def doubts(self):
         """Sentences about what the user should know before the chosen model is used."""
         found = self.examination
-        if found is None or found.cpuSeconds is None:
+        if self.preferences.usesServer or found is None or found.cpuSeconds is None:
             return []
         precision = self.preferences.precision
         if found.cards and self.preferences.device != "cpu":

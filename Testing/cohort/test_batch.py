@@ -99,7 +99,7 @@ def _watch(process: subprocess.Popen[bytes]) -> Watched:
                 watched.arguments += " ".join(one.cmdline()) + "\n"
             except psutil.Error:
                 continue
-        for folder in Path("/tmp").glob(f"med2e3-ray-{process.pid}-*"):  # noqa: S108
+        for folder in Path("/tmp").glob(f"med2e3-ray-{process.pid}-*"):
             watched.log_folders[folder] = stat.S_IMODE(folder.stat().st_mode)
             watched.told = _texts(folder) or watched.told
         time.sleep(1)

@@ -136,7 +136,7 @@ def test_a_run_that_is_killed_five_times_does_everything_once(start, source, out
             "report.txt", "result.json", "attention.nii.gz", "attention.png", "outcome.json",
         }  # fmt: skip
     assert sorted(path.name for path in (out / "studies").iterdir()) == studies
-    left = list(Path("/tmp").glob("med2e3-ray-*"))  # noqa: S108
+    left = list(Path("/tmp").glob("med2e3-ray-*"))
     assert [
         folder for folder in left if not psutil.pid_exists(int(folder.name.split("-")[2]))
     ] == []

@@ -24,7 +24,16 @@ import slicer.util
 MODULE_NAME = "Med2E3Slicer"
 SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"
 
-SETTINGS = ("python", "modelFolder", "device", "precision", "isSetUp")
+SETTINGS = (
+    "python",
+    "modelFolder",
+    "device",
+    "precision",
+    "isSetUp",
+    "usesServer",
+    "serverAddress",
+    "tokenFile",
+)
 
 SECONDS = 240
 """How long a report of the embedded model may take on a busy machine."""

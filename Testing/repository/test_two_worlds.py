@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,15 @@ def test_slicers_process_imports_of_the_engine_the_wire_alone(path):
 def test_the_wire_knows_nothing_of_the_rest_of_the_engine(path):
     for name in imported(path):
         assert not name.startswith("med2e3.") or name.startswith("med2e3.wire")
+
+
+@pytest.mark.parametrize(
+    "path", sorted((MODULE_FOLDER / "med2e3" / "remote").glob("*.py")), ids=relative
+)
+def test_the_worker_of_a_server_needs_no_package(path):
+    for name in imported(path):
+        top = name.partition(".")[0]
+        assert top == "med2e3" or top in sys.stdlib_module_names
 
 
 @pytest.mark.parametrize("path", [p for p in SLICER_SIDE if "scene" in p.parts], ids=relative)

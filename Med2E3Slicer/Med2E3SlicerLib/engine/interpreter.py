@@ -42,9 +42,29 @@ class WorkerCommand:
     environment: dict = field(compare=False)
 
 
-def findWorkerCommand(chosenPython=""):
-    """The command that starts the worker. Raises :class:`EngineNotFoundError`."""
-    return engineCommand(findPython(chosenPython), "-m", "med2e3", "worker")
+def findWorkerCommand(preferences):
+    """The command that starts the worker, be its model on this computer or on a server.
+
+    Raises :class:`EngineNotFoundError`.
+    """
+    if preferences.usesServer:
+        return _serverCommand(preferences)
+    return engineCommand(findPython(preferences.python), "-m", "med2e3", "worker")
+
+
+def _serverCommand(preferences):
+    if not preferences.serverAddress:
+        raise EngineNotFoundError(
+            _(
+                "The engine is to be on a server, and no address is set. Behind the gear, write "
+                "the server's address, or choose 'On this computer'."
+            )
+        )
+    arguments = ["-m", "med2e3.remote", preferences.serverAddress]
+    if preferences.tokenFile:
+        arguments += ["--token-file", preferences.tokenFile]
+    # It needs no package, so Slicer's own Python will do as it is.
+    return engineCommand(namedPython(preferences.python) or slicersPython(), *arguments)
 
 
 def findPython(chosenPython=""):

@@ -8,6 +8,7 @@ from ..figures import sizeInWords
 from ..parameters import PLANES, WINDOWS
 from ..signal import Signal
 from .labels import textLabel
+from .server import ServerPanel
 from .setup import EngineNotice
 
 
@@ -15,17 +16,29 @@ class SettingsPanel:
     """Preferences are written as they are changed; what belongs to the scene is bound by name.
 
     ``changeModelRequested()`` asks for the panel in which a model is chosen, ``logRequested()`` for
-    a log to save.
+    a log to save; ``placeChanged()`` tells that the engine is to be somewhere else.
     """
 
     def __init__(self, setup):
         self.changeModelRequested = Signal()
         self.logRequested = Signal()
+        self.placeChanged = Signal()
         self._setup = setup
         self._preferences = setup.preferences
         self.widget = qt.QFrame()
         self.widget.frameShape = qt.QFrame.StyledPanel
         form = qt.QFormLayout(self.widget)
+
+        self.place = qt.QComboBox()
+        self.place.addItems([_("On this computer"), _("On a server")])
+        self.place.toolTip = _("Where the model is computed, and so where the scan goes.")
+        form.addRow(_("Engine"), self.place)
+        self.server = ServerPanel(self._preferences)
+        form.addRow(self.server.widget)
+        self._ofThisComputer = qt.QWidget()
+        form.addRow(self._ofThisComputer)
+        whole, form = form, qt.QFormLayout(self._ofThisComputer)
+        form.setContentsMargins(0, 0, 0, 0)
 
         self.modelFolder = ctk.ctkPathLineEdit()
         self.modelFolder.filters = ctk.ctkPathLineEdit.Dirs
@@ -62,6 +75,7 @@ class SettingsPanel:
         form.addRow(_("Precision"), self.precision)
         self.machine = textLabel()
         form.addRow("", self.machine)
+        form = whole
 
         self.python = ctk.ctkPathLineEdit()
         self.python.filters = ctk.ctkPathLineEdit.Files | ctk.ctkPathLineEdit.Executable
@@ -113,6 +127,9 @@ class SettingsPanel:
         form.addRow(self.findings)
 
         self.refresh()
+        self.place.connect("currentIndexChanged(int)", self._onPlaceChanged)
+        self.server.changed.connect(self._onServerChanged)
+        self.server.testRequested.connect(self._onCheck)
         # currentPathChanged keeps silent about an empty path, and empty means the default here.
         self.python.comboBox().connect("editTextChanged(QString)", self._onPythonChanged)
         self.modelFolder.comboBox().connect("editTextChanged(QString)", self._onModelFolderChanged)
@@ -125,6 +142,8 @@ class SettingsPanel:
 
     def refresh(self):
         """Show the preferences as they are now."""
+        self.place.setCurrentIndex(int(self._preferences.usesServer))
+        self.server.refresh()
         self.python.currentPath = self._preferences.python
         self.modelFolder.currentPath = self._preferences.modelFolder
         self.device.setCurrentText(self._preferences.device)
@@ -137,6 +156,18 @@ class SettingsPanel:
             self._setup.examine()
 
     # -- what the user does ----------------------------------------------------------------------
+
+    def _onPlaceChanged(self, index):
+        self._preferences.usesServer = bool(index)
+        if index:
+            # There is no model to choose first.
+            self._preferences.isSetUp = True
+        self._onServerChanged()
+
+    def _onServerChanged(self):
+        self.findings.text = ""
+        self._showState()
+        self.placeChanged.emit()
 
     def _onPythonChanged(self, path):
         self._preferences.python = path
@@ -188,6 +219,8 @@ class SettingsPanel:
             self.findings.setVisible(True)
 
     def _showState(self):
+        self.server.widget.setVisible(self._preferences.usesServer)
+        self._ofThisComputer.setVisible(not self._preferences.usesServer)
         self.engine.refresh()
         self.removeModelButton.checked = False
         self.removeModelButton.text = _("Delete download")

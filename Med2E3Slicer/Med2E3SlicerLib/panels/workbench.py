@@ -16,6 +16,7 @@ from .labels import textLabel
 from .questions import QuestionsPanel
 from .report import ReportPanel
 from .saving import export
+from .server import serverNotice
 from .settings import SettingsPanel
 from .setup import SetupPanel
 from .slices import SlicesPanel
@@ -55,6 +56,7 @@ class Workbench:
         self.settings = SettingsPanel(setup)
         self.settings.widget.setVisible(False)
         self.settings.changeModelRequested.connect(self.showSetup)
+        self.settings.placeChanged.connect(self._onPlaceChanged)
         self.gear.connect("toggled(bool)", self._onGear)
         layout.addWidget(self.settings.widget)
         self.setup = SetupPanel(setup)
@@ -88,6 +90,9 @@ class Workbench:
         font.setBold(True)
         self.notice.setFont(font)
         layout.addWidget(self.notice)
+        self.serverNotice = textLabel()
+        self.serverNotice.setFont(font)
+        layout.addWidget(self.serverNotice)
 
         # Up here, where no scrolling hides it.
         self.disclaimer = textLabel()
@@ -127,6 +132,7 @@ class Workbench:
         controller.modelLoaded.connect(self._onModelLoaded)
         controller.silent.connect(self._onSilent)
 
+        self._showPlace()
         self._onModelLoaded(controller.model)
         self._onStateChanged(controller.state)
 
@@ -356,6 +362,15 @@ class Workbench:
         self._showOffer()
         self.tell(sentence, isTrouble=True)
 
+    def _onPlaceChanged(self):
+        self._showPlace()
+        if self._modelSetup.preferences.isSetUp:
+            self.setup.widget.setVisible(False)
+
+    def _showPlace(self):
+        self.serverNotice.text = serverNotice(self._modelSetup.preferences)
+        self.serverNotice.setVisible(bool(self.serverNotice.text))
+
     def _onModelLoaded(self, model):
         self.notice.text = modelNotice(model.trained_on) if model else ""
         self.notice.setVisible(bool(self.notice.text))
@@ -367,6 +382,7 @@ def _sayings():
         State.STARTING: _("Starting the engine…"),
         State.LOADING: _("Loading the model…"),
         State.SENDING: _("Handing the scan over…"),
+        State.UPLOADING: _("Sending the scan to the server…"),
         State.ENCODING: _("Reading the scan…"),
         State.WRITING: _("Writing…"),
         State.EXPORTING: _("Writing the files…"),

@@ -6,7 +6,7 @@ In the order in which a study meets them:
 ``studies``          which studies there are: a manifest, or a folder
 ``settings``         what all studies of a run have in common, and what makes two runs one
 ``run``              the whole story: what is left to do, the pipeline, the summary
-``cluster``          Ray: an own one on this machine, quiet and closed, or a cluster's
+``med2e3.cluster``   Ray: an own one on this machine, quiet and closed, or a cluster's
 ``pipeline``         the three steps as a Ray Data stream
 ``reading``          step one, on any processor: from a study to what the model sees
 ``answering``        step two, the one with a model: a study's report and its answers

@@ -8,10 +8,8 @@ from med2e3.cohort.outcomes import Clock, sentence_of
 from med2e3.cohort.reading import ReadStudy
 from med2e3.cohort.settings import Settings
 from med2e3.cohort.tries import Tries
-from med2e3.inference import VolumeSession
 from med2e3.model import LoadedModel
-from med2e3.service.answering import OpenScan, generate
-from med2e3.volume import PreparedVolume
+from med2e3.service.answering import generate, open_prepared
 from med2e3.wire.messages import ANSWER, REPORT, Answered
 
 
@@ -39,7 +37,8 @@ def answer_study(
     clock = Clock(dict(read.seconds))
     try:
         with tries.trying(read.study.name, "answered"):
-            opened = _open(model, read, read.prepared, clock)
+            with clock("encode"):
+                opened = open_prepared(model, read.prepared, read.warnings, read.seconds)
             with clock("report"):
                 report = generate(opened, REPORT, "", settings.max_new_tokens)
             with clock("questions"):
@@ -50,11 +49,3 @@ def answer_study(
     except Exception as error:
         return AnsweredStudy(read, node, error=sentence_of(error), seconds=clock.seconds)
     return AnsweredStudy(read, node, report, answers, seconds=clock.seconds)
-
-
-def _open(model: LoadedModel, read: ReadStudy, prepared: PreparedVolume, clock: Clock) -> OpenScan:
-    """As :func:`med2e3.service.answering.open_scan`, of a scan that was prepared elsewhere."""
-    session = VolumeSession(model, prepared.volume)
-    with clock("encode"):
-        session.encode()
-    return OpenScan(prepared, session, read.warnings, dict(clock.seconds))

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from med2e3.cohort.cluster import Shares
+from med2e3.cluster import Shares
 from med2e3.cohort.outcomes import Outcome, sentence_of
 from med2e3.cohort.results import Results
 from med2e3.cohort.settings import Settings

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from med2e3.cohort.cluster import Shares, joined_ray, own_ray
+from med2e3.cluster import Shares, joined_ray, own_ray
 from med2e3.cohort.outcomes import Outcome, now, write_table
 from med2e3.cohort.pipeline import Work, answer_all
 from med2e3.cohort.results import Results

@@ -8,7 +8,17 @@ import sys
 
 import typer
 
-from med2e3.command import answer, batch, doctor, evaluate, model, phantom, train, worker
+from med2e3.command import (
+    answer,
+    batch,
+    doctor,
+    evaluate,
+    model,
+    phantom,
+    serve,
+    train,
+    worker,
+)
 
 app = typer.Typer(
     name="med2e3",
@@ -28,6 +38,7 @@ app.add_typer(model.app, name="model")
 app.add_typer(phantom.app, name="phantom")
 app.command("train")(train.train)
 app.add_typer(evaluate.app, name="evaluate")
+app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
 app.command("doctor")(doctor.doctor)
 

@@ -15,6 +15,7 @@ from med2e3.command.told import Debug, told
 @told
 def worker(debug: Debug = False) -> None:
     """Answer JSON-RPC requests on stdin until it closes (a message a line, logs on stderr)."""
+    from med2e3.service.local import LocalEngine
     from med2e3.service.worker import serve, take_stdout
     from med2e3.wire.exchange import remove_stale_exchange_folders
 
@@ -25,7 +26,7 @@ def worker(debug: Debug = False) -> None:
     _give_way()
     replies = take_stdout()
     remove_stale_exchange_folders()
-    serve(sys.stdin.buffer, replies)
+    serve(sys.stdin.buffer, replies, LocalEngine())
     # The reading thread still waits for stdin, and an ordinary exit would abort over its lock.
     logging.shutdown()
     os._exit(0)

@@ -1,13 +1,13 @@
 """The story of a request: scan → model volume → encoded session → answer.
 
-The command line and the worker both tell it with these three functions, so the same scan and
+The command line, the worker and the server all tell it with these functions, so the same scan and
 question give the same text and the same scores on either way.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -28,12 +28,14 @@ from med2e3.wire.messages import (
     Answer,
     Answered,
     Exchange,
+    ModelLoaded,
     ModelName,
     ModelSlice,
     Report,
     ScoredSlice,
     Sentence,
     SentenceAttention,
+    VolumeOpened,
 )
 
 if TYPE_CHECKING:
@@ -90,15 +92,35 @@ def open_scan(
     prepared = prepare(
         scan, plane=plane, window=window, size=model.configuration.vision3d.volume_size
     )
-    prepared_at = time.perf_counter()
+    seconds = time.perf_counter() - started
     progress("prepare", 1, 1)
+    return open_prepared(
+        model,
+        prepared,
+        (*scan.warnings, *prepared.warnings),
+        {"preprocess": seconds},
+        progress=progress,
+        stop=stop,
+    )
+
+
+def open_prepared(
+    model: LoadedModel,
+    prepared: PreparedVolume,
+    warnings: Sequence[str],
+    timings: Mapping[str, float],
+    *,
+    progress: StageProgress | None = None,
+    stop: StopSignal | None = None,
+) -> OpenScan:
+    """The rest of :func:`open_scan`, for a scan that was prepared elsewhere: with ``warnings`` about
+    the scan and how it was prepared, and ``timings`` of the steps until then."""
+    progress = progress or _quiet
+    started = time.perf_counter()
     session = VolumeSession(model, prepared.volume)
     session.encode(progress=lambda done, total: progress("encode", done, total), stop=stop)
-    timings = {
-        "preprocess": prepared_at - started,
-        "encode": time.perf_counter() - prepared_at,
-    }
-    return OpenScan(prepared, session, (*scan.warnings, *prepared.warnings), timings)
+    seconds = time.perf_counter() - started
+    return OpenScan(prepared, session, tuple(warnings), {**timings, "encode": seconds})
 
 
 def generate(
@@ -170,6 +192,34 @@ def attend(opened: OpenScan, text: str, *, stop: StopSignal | None = None) -> An
         finish_reason="stop",
         timings={"score": time.perf_counter() - started},
         warnings=(),
+    )
+
+
+def model_loaded(model: LoadedModel) -> ModelLoaded:
+    """What a client is told of the model that will answer it."""
+    identity = model.identity
+    return ModelLoaded(
+        name=identity.name,
+        sha256=identity.sha256,
+        trained_on=identity.trained_on,
+        description=identity.description,
+        device=str(model.device),
+        dtype=str(model.dtype).removeprefix("torch."),
+    )
+
+
+def volume_opened(opened: OpenScan, volume_id: str) -> VolumeOpened:
+    """What a client is told of a scan that is open under an id."""
+    geometry = opened.prepared.geometry
+    return VolumeOpened(
+        volume_id=volume_id,
+        plane=geometry.plane,
+        window=opened.prepared.window.name,
+        slices=opened.slices(),
+        heatmap_shape=geometry.overlay_size,
+        heatmap_to_ijk=_floats(geometry.overlay_to_ijk.ravel()),
+        warnings=opened.warnings,
+        timings=opened.timings,
     )
 
 

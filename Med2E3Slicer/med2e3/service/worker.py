@@ -1,14 +1,16 @@
 """The background worker: one client, its requests on stdin, the answers on stdout.
 
 One thread reads, so that a cancel is heard while the model works; the main thread answers one
-request after the other. When stdin closes, the client is gone: the worker then stops what it
-does, removes the files that it was shown, and ends, whatever killed the client. It also ends after
-an answer that tells of libraries that could not be loaded to their end.
+request after the other. What needs a model an engine answers: the one in this process
+(:mod:`~med2e3.service.local`) or a server's (:mod:`~med2e3.remote.engine`).
+
+When stdin closes, the client is gone: the worker then stops what it does, removes the files that it
+was shown, and ends, whatever killed the client. It also ends after an answer that tells of
+libraries that could not be loaded to their end.
 """
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import queue
@@ -16,21 +18,16 @@ import sys
 import threading
 import time
 import traceback
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
-
-import numpy as np
+from typing import Any, BinaryIO
 
 from med2e3 import __version__
-from med2e3.errors import Cancelled, InputError, Med2E3Error, lacks_memory, missing_package
+from med2e3.errors import Cancelled, InputError
+from med2e3.service.engine import Call, Engine
+from med2e3.service.errors import told
 from med2e3.wire import PROTOCOL_VERSION, exchange, jsonrpc, messages
 from med2e3.wire.jsonrpc import Request, RpcError
-
-if TYPE_CHECKING:
-    from med2e3.model import LoadedModel
-    from med2e3.service.answering import OpenScan
 
 SECONDS_TO_END = 2.0
 """How long a request may go on after the client is gone; an encoder's step may take longer than
@@ -39,15 +36,12 @@ anyone wants an orphan to live."""
 SECONDS_FOR_THE_CLIENT_TO_END = 0.3
 """A client that is killed closes its end a moment before the system counts it as gone."""
 
-MAX_OPEN_SCANS = 4
-"""Scans kept encoded. A released-size scan takes about 50 MB in bfloat16; the oldest goes first."""
-
 log = logging.getLogger(__name__)
 
 
-def serve(requests: BinaryIO, replies: BinaryIO) -> None:
+def serve(requests: BinaryIO, replies: BinaryIO, engine: Engine) -> None:
     """Answer the requests of one client until it says ``shutdown`` or closes its end."""
-    worker = Worker(replies)
+    worker = Worker(replies, engine)
     reader = threading.Thread(target=worker.listen, args=(requests,), daemon=True)
     reader.start()
     worker.work()
@@ -62,10 +56,11 @@ def take_stdout() -> BinaryIO:
 
 
 class Worker:
-    """The state that one client's requests share: its model, its open scans, what to stop."""
+    """The state that one client's requests share: who answers them, and what to stop."""
 
-    def __init__(self, replies: BinaryIO) -> None:
+    def __init__(self, replies: BinaryIO, engine: Engine) -> None:
         self._replies = replies
+        self._engine = engine
         self._reply_lock = threading.Lock()
         self._waiting: queue.Queue[tuple[Request, threading.Event] | None] = queue.Queue()
         self._stops: dict[int, threading.Event] = {}
@@ -74,9 +69,6 @@ class Worker:
         self._exchange_folders: set[Path] = set()
         self._initialized = False
         self._is_spoilt = False
-        self._model: LoadedModel | None = None
-        self._scans: OrderedDict[str, OpenScan] = OrderedDict()
-        self._scans_opened = 0
 
     # -- the thread that reads -----------------------------------------------------------------
 
@@ -161,45 +153,44 @@ class Worker:
             line = jsonrpc.result_line(request.id, self._serve(request, stop))
         except Exception as error:
             # The worker outlives a fault: its client keeps the loaded model and may ask again.
-            code, sentence = _told(request, error)
+            code, sentence = told(request.method, error)
             self._is_spoilt = _broke_off_an_import(error)
             line = jsonrpc.error_line(RpcError(code, sentence, request.id))
         if code == jsonrpc.OUT_OF_MEMORY:
             # Before the client hears of it, who may try something smaller at once.
-            self._free_memory()
+            self._engine.free_memory()
         with self._stops_lock:
             del self._stops[request.id]
             self._at_work = None
         self._write(line)
 
-    def _free_memory(self) -> None:
-        """Give up what can be made again; the client opens its scans again when it needs them."""
-        self._scans.clear()
-        gc.collect()
-        torch = sys.modules.get("torch")
-        if torch and torch.cuda.is_available():
-            torch.cuda.empty_cache()
-
     def _serve(self, request: Request, stop: threading.Event) -> Any:
         if request.method not in ("initialize", "shutdown") and not self._initialized:
             raise RpcError(jsonrpc.NOT_READY, "Send initialize before anything else.")
-        handlers: dict[str, Callable[[Any, int, threading.Event], Any]] = {
+        handlers: dict[str, Callable[[Any, Call], Any]] = {
             "initialize": self._initialize,
-            "load_model": self._load_model,
-            "open_volume": self._open_volume,
-            "generate": self._generate,
-            "attend": self._attend,
-            "export_dicom": self._export_dicom,
-            "export_pdf": self._export_pdf,
-            "describe_machine": self._describe_machine,
-            "close_volume": self._close_volume,
-            "shutdown": self._shutdown,
+            "load_model": self._engine.load_model,
+            "open_volume": self._engine.open_volume,
+            "generate": self._engine.generate,
+            "attend": self._engine.attend,
+            "close_volume": self._engine.close_volume,
+            "export_dicom": _export_dicom,
+            "export_pdf": _export_pdf,
+            "describe_machine": _describe_machine,
+            "shutdown": lambda params, call: messages.Done(),
         }
-        return handlers[request.method](request.params, request.id, stop)
+        return handlers[request.method](request.params, self._call(request.id, stop))
 
-    def _initialize(
-        self, params: messages.Initialize, request_id: int, stop: threading.Event
-    ) -> messages.Initialized:
+    def _call(self, request_id: int, stop: threading.Event) -> Call:
+        def progress(stage: str, done: int, total: int) -> None:
+            self._notify("progress", messages.Progress(request_id, stage, done, total))
+
+        def token(text: str, token_id: int) -> None:
+            self._notify("token", messages.Token(request_id, token_id, text))
+
+        return Call(progress, token, stop)
+
+    def _initialize(self, params: messages.Initialize, call: Call) -> messages.Initialized:
         if params.protocol_version != PROTOCOL_VERSION:
             raise RpcError(
                 jsonrpc.WRONG_PROTOCOL,
@@ -209,156 +200,10 @@ class Worker:
         self._initialized = True
         return messages.Initialized(PROTOCOL_VERSION, __version__)
 
-    def _load_model(
-        self, params: messages.LoadModel, request_id: int, stop: threading.Event
-    ) -> messages.ModelLoaded:
-        # Imported here so that a client hears from its worker before torch is in memory.
-        from med2e3.model import load_model
-
-        def progress(done: int, total: int) -> None:
-            if stop.is_set():
-                raise Cancelled("Loading the model was cancelled.")
-            self._notify_progress(request_id, "load", done, total)
-
-        # Two models at once may not fit: the old one goes first, with the scans it encoded.
-        self._scans.clear()
-        self._model = None
-        self._model = load_model(
-            Path(params.folder) if params.folder else None,
-            device=params.device,
-            dtype=params.dtype,
-            progress=progress,
-        )
-        identity = self._model.identity
-        return messages.ModelLoaded(
-            name=identity.name,
-            sha256=identity.sha256,
-            trained_on=identity.trained_on,
-            description=identity.description,
-            device=str(self._model.device),
-            dtype=str(self._model.dtype).removeprefix("torch."),
-        )
-
-    def _open_volume(
-        self, params: messages.OpenVolume, request_id: int, stop: threading.Event
-    ) -> messages.VolumeOpened:
-        from med2e3.service.answering import open_scan
-
-        if self._model is None:
-            raise RpcError(jsonrpc.NOT_READY, "Send load_model before open_volume.")
-        opened = open_scan(
-            self._model,
-            _scan_of(params),
-            params.plane,
-            params.window,
-            progress=lambda stage, done, total: self._notify_progress(
-                request_id, stage, done, total
-            ),
-            stop=stop,
-        )
-        self._scans_opened += 1
-        volume_id = str(self._scans_opened)
-        self._scans[volume_id] = opened
-        while len(self._scans) > MAX_OPEN_SCANS:
-            self._scans.popitem(last=False)
-        geometry = opened.prepared.geometry
-        return messages.VolumeOpened(
-            volume_id=volume_id,
-            plane=geometry.plane,
-            window=opened.prepared.window.name,
-            slices=opened.slices(),
-            heatmap_shape=geometry.overlay_size,
-            heatmap_to_ijk=tuple(float(value) for value in geometry.overlay_to_ijk.ravel()),
-            warnings=opened.warnings,
-            timings=opened.timings,
-        )
-
-    def _generate(
-        self, params: messages.Generate, request_id: int, stop: threading.Event
-    ) -> messages.Answered:
-        from med2e3.service import answering
-
-        opened = self._opened(params.volume_id)
-
-        def on_token(text: str, token_id: int) -> None:
-            self._notify("token", messages.Token(request_id, token_id, text))
-
-        self._notify_progress(request_id, "prefill", 0, 1)
-        return answering.generate(
-            opened,
-            params.kind,
-            params.question,
-            params.max_new_tokens,
-            history=params.history,
-            on_token=on_token,
-            stop=stop,
-        )
-
-    def _attend(
-        self, params: messages.Attend, request_id: int, stop: threading.Event
-    ) -> messages.Answered:
-        from med2e3.service import answering
-
-        return answering.attend(self._opened(params.volume_id), params.text, stop=stop)
-
-    def _export_dicom(
-        self, params: messages.ExportDicom, request_id: int, stop: threading.Event
-    ) -> messages.Exported:
-        from med2e3.export.dicom import export_dicom
-
-        files = [Path(file) for file in params.series_files]
-        return export_dicom(params.report, files, Path(params.folder))
-
-    def _export_pdf(
-        self, params: messages.ExportPdf, request_id: int, stop: threading.Event
-    ) -> messages.Exported:
-        from med2e3.export.pdf import export_pdf
-        from med2e3.volume import prepare
-
-        # The model that wrote the report need not be there any more; its grid is in the report.
-        prepared = prepare(
-            _scan_of(params.volume),
-            plane=params.volume.plane,
-            window=params.volume.window,
-            size=_model_size(params.report),
-        )
-        return export_pdf(params.report, prepared, Path(params.file), params.title)
-
-    def _describe_machine(
-        self, params: messages.DescribeMachine, request_id: int, stop: threading.Event
-    ) -> messages.Machine:
-        from med2e3.service.machine import describe_machine
-
-        return describe_machine()
-
-    def _close_volume(
-        self, params: messages.CloseVolume, request_id: int, stop: threading.Event
-    ) -> messages.Done:
-        self._opened(params.volume_id)
-        del self._scans[params.volume_id]
-        return messages.Done()
-
-    def _shutdown(
-        self, params: messages.Shutdown, request_id: int, stop: threading.Event
-    ) -> messages.Done:
-        return messages.Done()
-
-    def _opened(self, volume_id: str) -> OpenScan:
-        if volume_id not in self._scans:
-            raise RpcError(
-                jsonrpc.NOT_READY,
-                f"The volume {volume_id[:60]!r} is not open; open it again.",
-            )
-        self._scans.move_to_end(volume_id)
-        return self._scans[volume_id]
-
     # -- what goes out -------------------------------------------------------------------------
 
     def _reply(self, request_id: int, result: Any) -> None:
         self._write(jsonrpc.result_line(request_id, result))
-
-    def _notify_progress(self, request_id: int, stage: str, done: int, total: int) -> None:
-        self._notify("progress", messages.Progress(request_id, stage, done, total))
 
     def _notify(self, method: str, params: Any) -> None:
         self._write(jsonrpc.notification_line(method, params))
@@ -399,20 +244,32 @@ def _voxels_file(params: Any) -> Path | None:
     return Path(params.voxels) if isinstance(params, messages.OpenVolume) else None
 
 
-def _scan_of(params: messages.OpenVolume) -> Any:
-    from med2e3.volume import Scan
+def _export_dicom(params: messages.ExportDicom, call: Call) -> messages.Exported:
+    from med2e3.export.dicom import export_dicom
 
-    path = Path(params.voxels)
-    try:
-        voxels = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        raise InputError(
-            "The voxels could not be read from the exchange file; select the volume again."
-        ) from None
-    matrix = np.asarray(params.ijk_to_ras, dtype=np.float64)
-    if matrix.size != 16:
-        raise InputError(f"ijk_to_ras must have 16 numbers, not {matrix.size}.")
-    return Scan(voxels, matrix.reshape(4, 4), params.modality, ())
+    files = [Path(file) for file in params.series_files]
+    return export_dicom(params.report, files, Path(params.folder))
+
+
+def _export_pdf(params: messages.ExportPdf, call: Call) -> messages.Exported:
+    from med2e3.export.pdf import export_pdf
+    from med2e3.service.local import scan_of
+    from med2e3.volume import prepare
+
+    # The model that wrote the report need not be there any more; its grid is in the report.
+    prepared = prepare(
+        scan_of(params.volume),
+        plane=params.volume.plane,
+        window=params.volume.window,
+        size=_model_size(params.report),
+    )
+    return export_pdf(params.report, prepared, Path(params.file), params.title)
+
+
+def _describe_machine(params: messages.DescribeMachine, call: Call) -> messages.Machine:
+    from med2e3.service.machine import describe_machine
+
+    return describe_machine()
 
 
 def _model_size(report: messages.Report) -> tuple[int, int, int]:
@@ -423,32 +280,6 @@ def _model_size(report: messages.Report) -> tuple[int, int, int]:
         raise InputError("The report's attention is not complete; generate the report again.")
     slices, rows, columns = report.patch_shares.shape
     return slices, rows * PATCH_SIZE, columns * PATCH_SIZE
-
-
-def _told(request: Request, error: Exception) -> tuple[int, str]:
-    """The code and the sentence that the client hears of an error."""
-    if isinstance(error, RpcError):
-        return error.code, error.message
-    if isinstance(error, Cancelled):
-        return jsonrpc.CANCELLED, str(error)
-    if lacks_memory(error):
-        log.warning("%s lacked memory", request.method)
-        return jsonrpc.OUT_OF_MEMORY, (
-            f"There was not enough memory to {_DOINGS.get(request.method, 'answer')}; close other "
-            "programs, or let the model take less: bfloat16 instead of float32, or the processor "
-            "instead of the graphics card."
-        )
-    if isinstance(error, InputError):
-        return jsonrpc.INPUT_ERROR, str(error)
-    if isinstance(error, ImportError):
-        return jsonrpc.INTERNAL_ERROR, missing_package(error)
-    log.error("%s failed", request.method, exc_info=error)
-    if isinstance(error, Med2E3Error):
-        return jsonrpc.INTERNAL_ERROR, str(error)
-    return jsonrpc.INTERNAL_ERROR, (
-        f"The engine failed in {request.method} ({type(error).__name__}); "
-        "its log has the details, and the next request can be sent."
-    )
 
 
 def _broke_off_an_import(error: Exception) -> bool:
@@ -462,13 +293,3 @@ def _broke_off_an_import(error: Exception) -> bool:
     return isinstance(error, ImportError) or any(
         frame.f_code.co_name == "<module>" for frame, _ in frames
     )
-
-
-_DOINGS = {
-    "load_model": "load the model",
-    "open_volume": "read the scan",
-    "generate": "write the text",
-    "attend": "score the slices",
-    "export_dicom": "write the files",
-    "export_pdf": "write the file",
-}

@@ -24,6 +24,8 @@ CANCELLED: Final = -32002
 WRONG_PROTOCOL: Final = -32003
 NOT_READY: Final = -32004
 OUT_OF_MEMORY: Final = -32005
+BUSY: Final = -32006
+NO_ACCESS: Final = -32007
 
 MAX_LINE_BYTES: Final = 8 * 1024 * 1024
 """Longer lines are refused: voxels travel through files, so no honest message comes near."""

@@ -381,7 +381,8 @@ class Done:
 
 @dataclass(frozen=True)
 class Progress:
-    """Notification: how far a request is. ``stage`` is "load", "prepare", "encode" or "prefill"."""
+    """Notification: how far a request is. ``stage`` is "load", "send" (bytes, to a server),
+    "prepare", "encode" (slices) or "prefill"."""
 
     request_id: int
     stage: str
