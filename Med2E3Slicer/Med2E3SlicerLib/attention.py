@@ -28,7 +28,8 @@ class Attention:
 
     ``patchShares`` (slices, rows, columns) is what each patch added to its slice's logit, on the
     grid that ``heatmapToIjk`` (4, 4) maps from (column, row, slice, 1) to the scan's voxels.
-    ``isStale`` tells that the scan was edited or moved since.
+    ``isStale`` tells that the scan was edited or moved since. A model that reads a scan as a whole
+    scores no slices; there are none then.
     """
 
     slices: tuple[ScoredSlice, ...]
@@ -37,13 +38,21 @@ class Attention:
     isStale: bool = False
 
     @property
+    def isScored(self):
+        """Whether the model scored any slices."""
+        return bool(self.slices)
+
+    @property
     def rankedSlices(self):
         """The slices, best first; equal scores keep the order of the slices."""
         return sorted(self.slices, key=lambda slice_: -slice_.score)
 
     @property
     def effectiveSlices(self):
-        """How many slices the attention is worth: exp of the entropy, from 1 to their number."""
+        """How many slices the attention is worth: exp of the entropy, from 1 to their number; 0
+        where none is scored."""
+        if not self.isScored:
+            return 0.0
         scores = np.array([slice_.score for slice_ in self.slices])
         positive = scores[scores > 0]
         return float(np.clip(np.exp(-(positive * np.log(positive)).sum()), 1, scores.size))
@@ -83,7 +92,9 @@ def attentionOf(scores, patchShares, opened):
     return Attention(
         slices=tuple(
             ScoredSlice(number, place.index, place.ijk, score)
-            for number, (place, score) in enumerate(zip(opened.slices, scores, strict=True))
+            for number, (place, score) in enumerate(
+                zip(opened.slices if scores else (), scores, strict=True)
+            )
         ),
         patchShares=shares.reshape(patchShares.shape),
         heatmapToIjk=np.array(opened.heatmap_to_ijk).reshape(4, 4),

@@ -24,7 +24,9 @@ def plainText(turn, scanName):
         "",
         turn.presentText,
         "",
-        _("Slices looked at most: {slices}").format(slices="; ".join(_slices(turn))),
+        _("Slices looked at most: {slices}").format(slices="; ".join(_slices(turn)))
+        if turn.isScored
+        else _noScores(),
         *_remarks(turn),
     ]
     return "\n".join(lines) + "\n"
@@ -42,7 +44,7 @@ def markdown(turn, scanName):
         f"**{_escaped(markOf(turn))}**",
         *paragraphs,
         "## " + _("Slices looked at most"),
-        "\n".join([_("| slice | score |"), "|---:|---:|", *rows]),
+        "\n".join([_("| slice | score |"), "|---:|---:|", *rows]) if turn.isScored else _noScores(),
         "\n".join(f"- {_escaped(remark)}" for remark in _remarks(turn)),
     ]
     return "\n\n".join(parts) + "\n"
@@ -108,6 +110,10 @@ def writeFile(path, text):
     except OSError:
         os.unlink(draft)
         raise
+
+
+def _noScores():
+    return _("This model scores no slices.")
 
 
 def _slices(turn):

@@ -2,6 +2,7 @@
 
 import slicer
 import vtk
+from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from .scene.heatmap import (
@@ -149,6 +150,10 @@ class AttentionView(VTKObservationMixin):
         turn, sentence = self._pointedAt or (self._turn, self._sentence)
         if turn is None:
             return None, ""
+        if not turn.isScored:
+            return None, _("{model} reads a scan as a whole and scores no slices.").format(
+                model=turn.modelName
+            )
         if sentence is None:
             return turn, turn.caption
         return turn.sentences[sentence].attention, turn.sentenceCaption(sentence)

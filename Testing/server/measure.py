@@ -31,6 +31,8 @@ USERS = (1, 2, 4, 8)
 REPORTS = 12
 """By each user."""
 
+_SECONDS_BETWEEN_READERS = 3
+
 _TABLE = re.compile(
     r"(<!-- figures of Testing/server/measure.py: begin -->\n).*?(<!-- figures of "
     r"Testing/server/measure.py: end -->)",
@@ -71,6 +73,9 @@ def measured(server: ServerProcess, users: int) -> tuple[list[float], float, boo
     are_ready = threading.Barrier(users + 1)
 
     def use(number: int) -> None:
+        # Readers do not come in the same second; Ray Serve needs as long to hear of a volume, and
+        # then sends the next one to the replica that has fewest.
+        time.sleep(_SECONDS_BETWEEN_READERS * number)
         with user(server, "") as client:
             volume = opened(client, scan_of(number))
             texts[number].add(first_token_seconds(client, volume)[1])

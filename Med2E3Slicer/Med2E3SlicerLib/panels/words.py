@@ -48,6 +48,8 @@ def sliceName(turn, slice_):
 
 def bestSlices(attention, count=3):
     """The best slices in words, or that there are none."""
+    if not attention.isScored:
+        return _("this model scores no slices")
     if not attention.hasPreference:
         return _("no clear preference among the slices")
     best = attention.rankedSlices[:count]

@@ -372,7 +372,10 @@ class Workbench:
         self.serverNotice.setVisible(bool(self.serverNotice.text))
 
     def _onModelLoaded(self, model):
-        self.notice.text = modelNotice(model.trained_on) if model else ""
+        sentences = [modelNotice(model.trained_on)] if model else []
+        if model and not model.scores_slices:
+            sentences.append(_("This model scores no slices: there is no heatmap with its texts."))
+        self.notice.text = " ".join(filter(None, sentences))
         self.notice.setVisible(bool(self.notice.text))
 
 

@@ -191,7 +191,8 @@ def _writeScores(tableNode, turn):
     rows = [(s.number, s.index, *s.ijk, s.score) for s in turn.slices]
     with slicer.util.NodeModify(tableNode):
         tableNode.RemoveAllColumns()
-        for name, values in zip(_NUMBERS, zip(*rows, strict=True), strict=True):
+        columns = zip(*rows, strict=True) if rows else [()] * len(_NUMBERS)
+        for name, values in zip(_NUMBERS, columns, strict=True):
             tableNode.AddColumn(_numberColumn(name, values))
         tableNode.AddColumn(_arrayColumn(_SHARES, turn.patchShares))
         grid = {"shape": turn.patchShares.shape, "matrix": turn.heatmapToIjk.ravel().tolist()}
@@ -258,7 +259,7 @@ def _readAttention(tableNode):
     table = tableNode.GetTable()
     numbers = [table.GetColumnByName(name) for name in _NUMBERS]
     rows = [[column.GetValue(row) for column in numbers] for row in range(table.GetNumberOfRows())]
-    shares = [_readArray(table, _SHARES, row) for row in range(len(rows))]
+    shares = [_readArray(table, _SHARES, row) for row in range(len(rows))] or [np.empty(0, "<f4")]
     return Attention(
         slices=tuple(
             ScoredSlice(int(number), index, (i, j, k), score)

@@ -34,7 +34,7 @@ from med2e3.command.told import Debug, told
 
 if TYPE_CHECKING:
     from med2e3.service.answering import OpenScan
-    from med2e3.wire.messages import Answered
+    from med2e3.wire.messages import Answer, Answered
 
 Question = Annotated[str, typer.Argument(metavar="QUESTION", show_default=False)]
 Text = Annotated[
@@ -178,13 +178,23 @@ def _run(
 
 
 def _print_for_people(answered: Answered) -> None:
-    from med2e3.attention import effective_slices, has_preference, ranked
-
     answer = answered.answer
     if answer.text:
         print("\n")
     if answer.finish_reason == "length":
         print("(cut: the text reached the length limit)\n")
+    if answer.slice_scores:
+        _print_slices(answer)
+    else:
+        print(f"{answer.model.name} reads a scan as a whole and scores no slices.")
+    print(f"\n{answer.model.draft_mark}")
+    for warning in answer.warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
+
+
+def _print_slices(answer: Answer) -> None:
+    from med2e3.attention import effective_slices, has_preference, ranked
+
     number = effective_slices(answer.slice_scores)
     if has_preference(answer.slice_scores):
         print(f"Slices looked at most ({answer.plane}, attention worth {number:.1f} slices):")
@@ -197,9 +207,6 @@ def _print_for_people(answered: Answered) -> None:
             f"  slice {slice_.index:6.1f}   score {slice_.score:.3f}   "
             f"R {right:.1f}  A {anterior:.1f}  S {superior:.1f} mm"
         )
-    print(f"\n{answer.model.draft_mark}")
-    for warning in answer.warnings:
-        print(f"Warning: {warning}", file=sys.stderr)
 
 
 def _print_piece(text: str, token_id: int) -> None:

@@ -81,6 +81,11 @@ def document_of(report: Report) -> Document:
     readable_time(report.written_at)
     if report.reviewed_at:
         readable_time(report.reviewed_at)
+    if not report.slice_scores:
+        raise InputError(
+            f"{report.model.name} scores no slices, so there are no key slices and no heatmap to "
+            "export; export the report as text, Markdown or JSON."
+        )
     scores = np.array(report.slice_scores)
     try:
         shares = array_of(report.patch_shares)

@@ -65,10 +65,17 @@ class VolumeSession:
 
     @torch.inference_mode()
     def attend(self, text: str, stop: StopSignal | None = None) -> Attention:
-        """Score the slices for a text. Tokens beyond the text encoder's 512 are not read."""
-        token_ids, _ = self.model.scoring_tokenizer(text)
+        """Score the slices for a text. Tokens beyond the text encoder's 512 are not read.
+
+        Raises InputError for a model that scores no slices.
+        """
+        if not self.model.scores_slices:
+            raise InputError(
+                f"{self.model.identity.name} reads a scan as a whole and scores no slices "
+                f"({self.model.configuration.family} has no 2D path); choose a Med-2E3 model."
+            )
         with stoppable(self.model, stop):
-            return _attention(self._score(token_ids))
+            return _attention(self._score(text)[0])
 
     @torch.inference_mode()
     def generate(
@@ -90,9 +97,8 @@ class VolumeSession:
         """
         limit = self.model.configuration.max_length
         started = time.perf_counter()
-        token_ids, scoring_cut = self.model.scoring_tokenizer(scoring_text or question)
         with stoppable(self.model, stop):
-            scored = self._score(token_ids)
+            scored, scoring_cut = self._score(scoring_text or question)
             scored_at = time.perf_counter()
             prompt, room = fit_prompt(
                 self.model, question, len(scored.tokens), max_new_tokens, history
@@ -115,7 +121,7 @@ class VolumeSession:
             },
             history_used=prompt.history_used,
             warnings=[
-                *_history_warnings(len(history), prompt.history_used, limit),
+                *_history_warnings(self.model, len(history), prompt.history_used),
                 *_length_warnings(
                     scoring_cut, prompt.question_tokens_cut, max_new_tokens, room, limit
                 ),
@@ -130,17 +136,22 @@ class VolumeSession:
         )
         return self.model.embed_prompt(before, scored.tokens, after)
 
-    def _score(self, token_ids: list[int]) -> ScoredVolume:
+    def _score(self, text: str) -> tuple[ScoredVolume, int]:
+        """The volume as a text scores it, and how many of the text's tokens were not read."""
+        encoded = self.encode()
+        if not self.model.scores_slices:
+            return self.model.unscored(encoded), 0
+        token_ids, cut = self.model.scoring_tokenizer(text)
         ids = torch.tensor(token_ids, device=self.model.device)
-        scored = self.model.score(self.encode(), self.model.embed_text(ids))
+        scored = self.model.score(encoded, self.model.embed_text(ids))
         if not bool(scored.logits.isfinite().all()):
             raise _no_numbers(self.model)
-        return scored
+        return scored, cut
 
     def _encode(self, progress: EncodeProgress) -> EncodedVolume:
         model = self.model
         volume = self._volume.to(model.device, model.dtype)
-        slices = volume[0]
+        slices = volume[0] if model.scores_slices else volume[0, :0]
         # On a CPU a slice fills every core, and small steps let a cancel through.
         step = 1 if model.device.type == "cpu" else 8
         tokens_2d = []
@@ -148,7 +159,8 @@ class VolumeSession:
         for first in range(0, len(slices), step):
             tokens_2d.append(model.encode_slices(slices[first : first + step]))
             progress(min(first + step, len(slices)), len(slices))
-        return model.join(torch.cat(tokens_2d), model.encode_volume(volume))
+        none = volume.new_zeros(0, 0, model.configuration.width)
+        return model.join(torch.cat(tokens_2d or [none]), model.encode_volume(volume))
 
 
 class _Writing:
@@ -233,9 +245,13 @@ def _attention(scored: ScoredVolume) -> Attention:
     )
 
 
-def _history_warnings(turns: int, used: int, limit: int) -> list[str]:
+def _history_warnings(model: LoadedModel, turns: int, used: int) -> list[str]:
     if used == turns:
         return []
+    if not model.prompt_tokenizer.knows_history:
+        family = model.configuration.family
+        return [f"{family} answers each question by itself; it was not shown the earlier turns."]
+    limit = model.configuration.max_length
     shown = f"only the last {used} of the {turns} earlier turns" if used else "no earlier turn"
     return [f"The model's {limit} tokens have room for {shown}; it was not shown the older ones."]
 

@@ -12,9 +12,11 @@ from torch import nn
 
 from med2e3.errors import InputError
 from med2e3.model.configuration import Configuration, read_configuration
+from med2e3.model.families import LAMED, NAMES, PREFIXES, tokenizer_folder
 from med2e3.model.identity import EMBEDDED, Card, ModelIdentity, card_of, hash_of
-from med2e3.model.med2e3 import Med2E3
+from med2e3.model.med2e3 import LoadedModel, Med2E3
 from med2e3.model.prompt import TOKENIZER_FILES, PromptTokenizer, ScoringTokenizer
+from med2e3.model.volume_only import LamedPromptTokenizer, VolumeOnly
 from med2e3.model.weights import Weights, assign_weights, brief, read_weights, weight_files
 
 LoadProgress = Callable[[int, int], None]
@@ -30,14 +32,6 @@ PARTS = (
 """The folders of a checkpoint that hold weights."""
 
 _MEBIBYTE = 2**20
-
-
-class LoadedModel(Med2E3):
-    """The network with its weights, its tokenizers and its identity."""
-
-    identity: ModelIdentity
-    prompt_tokenizer: PromptTokenizer
-    scoring_tokenizer: ScoringTokenizer
 
 
 def load_model(
@@ -59,12 +53,13 @@ def load_model(
     chosen_dtype = _dtype(dtype, chosen_device)
     folder = _checked_folder(folder)
     configuration = read_configuration(folder)
-    prompt_tokenizer = PromptTokenizer(folder, configuration.tokenizer_is_fast)
-    scoring_tokenizer = ScoringTokenizer(
-        folder / "vision3d_model", configuration.text["max_position_embeddings"]
-    )
-    _check_vocabularies(folder, configuration, prompt_tokenizer, scoring_tokenizer)
-    files = {part: weight_files(folder / part) for part in PARTS}
+    if configuration.family in PREFIXES:
+        if network is not LoadedModel:
+            raise InputError(f"A variant of Med-2E3 cannot be made of {configuration.family}.")
+        network = VolumeOnly
+    prompt_tokenizer, scoring_tokenizer = _tokenizers(folder, configuration)
+    parts = _parts(configuration)
+    files = {part: weight_files(folder / part) for part in parts}
     advance = _Progress(
         progress, sum(path.stat().st_size for part in files.values() for path in part)
     )
@@ -80,14 +75,15 @@ def load_model(
                 f"{folder / 'config.json'} describes a network that cannot be built "
                 f"({brief(error)}); download or copy it again."
             ) from error
-    for part in PARTS:
+    for part in parts:
         _fill(model, part, files[part], chosen_device, chosen_dtype)
         advance(sum(path.stat().st_size for path in files[part]))
     model.llm.tie_weights()
     model.to(chosen_device)
     model.eval()
     model.prompt_tokenizer = prompt_tokenizer
-    model.scoring_tokenizer = scoring_tokenizer
+    if scoring_tokenizer:
+        model.scoring_tokenizer = scoring_tokenizer
     model.identity = _identity(card, sha256, folder)
     return model
 
@@ -111,21 +107,20 @@ def checkpoint_size(folder: Path | None = None) -> int:
     """
     folder = _checked_folder(folder)
     configuration = read_configuration(folder)
-    _check_vocabularies(
-        folder,
-        configuration,
-        PromptTokenizer(folder, configuration.tokenizer_is_fast),
-        ScoringTokenizer(folder / "vision3d_model", configuration.text["max_position_embeddings"]),
-    )
-    files = [path for part in PARTS for path in weight_files(folder / part)]
+    _tokenizers(folder, configuration)
+    files = [path for part in _parts(configuration) for path in weight_files(folder / part)]
     return sum(path.stat().st_size for path in files)
 
 
 def identity_files(folder: Path) -> list[Path]:
     """Every file that the network and its words are made of."""
-    named = [folder / name for name in ("config.json", *TOKENIZER_FILES)]
-    named.append(folder / "vision3d_model" / "vocab.txt")
-    weights = [path for part in PARTS for path in weight_files(folder / part)]
+    configuration = read_configuration(folder)
+    named = [folder / "config.json", folder / "vision3d_model" / "vocab.txt"]
+    place = tokenizer_folder(folder, configuration)
+    named += [place / name for name in TOKENIZER_FILES]
+    if place != folder:
+        named.append(place / "config.json")
+    weights = [path for part in _parts(configuration) for path in weight_files(folder / part)]
     return [path for path in named if path.is_file()] + weights
 
 
@@ -147,12 +142,17 @@ def _fill(
             files[0],
             device=device,
             dtype=dtype,
-            optional=_may_be_tied(model.configuration) if part == "llm" else lambda name: False,
+            optional=_may_be_tied(model.configuration)
+            if module is model.llm
+            else lambda name: False,
         )
 
 
 def modules_of(model: Med2E3, part: str) -> list[tuple[nn.Module, str]]:
     """Which modules a part's folder holds, each with the prefix of its tensors' names there."""
+    prefixes = PREFIXES.get(model.configuration.family)
+    if prefixes:
+        return [(getattr(model, name), prefix) for name, prefix in prefixes.items()]
     return {
         "llm": [(model.llm, "")],
         "vision2d_model": [(model.vision2d_model, "")],
@@ -174,21 +174,32 @@ def _may_be_tied(configuration: Configuration) -> Callable[[str], bool]:
     return lambda name: tied and name == "lm_head.weight"
 
 
-def _check_vocabularies(
-    folder: Path,
-    configuration: Configuration,
-    prompt_tokenizer: PromptTokenizer,
-    scoring_tokenizer: ScoringTokenizer,
-) -> None:
-    for count, size, what in (
-        (len(prompt_tokenizer), configuration.llm["vocab_size"], "language model"),
-        (scoring_tokenizer.size, configuration.text["vocab_size"], "question encoder"),
-    ):
-        if count > size:
-            raise InputError(
-                f"The tokenizer of the {what} in {folder} has {count} tokens and the {what} only "
-                f"{size}; both must come from one checkpoint."
-            )
+def _parts(configuration: Configuration) -> tuple[str, ...]:
+    """The folders with weights. Other families have them in the root."""
+    return ("",) if configuration.family in PREFIXES else PARTS
+
+
+def _tokenizers(
+    folder: Path, configuration: Configuration
+) -> tuple[PromptTokenizer, ScoringTokenizer | None]:
+    """The language model's tokenizer and, in Med-2E3, the question encoder's."""
+    kind = LamedPromptTokenizer if configuration.family == NAMES[LAMED] else PromptTokenizer
+    prompt = kind(tokenizer_folder(folder, configuration), configuration.tokenizer_is_fast)
+    _check_vocabulary(folder, len(prompt), configuration.llm["vocab_size"], "language model")
+    if configuration.family in PREFIXES:
+        return prompt, None
+    text = configuration.text
+    scoring = ScoringTokenizer(folder / "vision3d_model", text["max_position_embeddings"])
+    _check_vocabulary(folder, scoring.size, text["vocab_size"], "question encoder")
+    return prompt, scoring
+
+
+def _check_vocabulary(folder: Path, count: int, size: int, what: str) -> None:
+    if count > size:
+        raise InputError(
+            f"The tokenizer of the {what} in {folder} has {count} tokens and the {what} only "
+            f"{size}; both must come from one checkpoint."
+        )
 
 
 def _checked_folder(folder: Path | None) -> Path:

@@ -2,7 +2,8 @@
 
 The released checkpoint nests the configurations of its parts in the one file at its root. Only the
 configuration that was released is understood (``exp_id`` 4 of the released code); another one is
-refused rather than run as something that it is not.
+refused rather than run as something that it is not. Other families are told in
+:mod:`med2e3.model.families`.
 """
 
 from __future__ import annotations
@@ -74,11 +75,41 @@ class Vision3DConfiguration:
         )
         return slices, rows, columns
 
+    @classmethod
+    def checked(cls, found: Fields) -> Vision3DConfiguration:
+        """From M3D-CLIP's own names of the settings. Raises InputError that names a wrong one."""
+        configuration = cls(
+            hidden_size=found.size("hidden_size"),
+            layers=found.size("num_layers", _MOST_LAYERS),
+            heads=found.size("num_heads"),
+            mlp_size=found.size("mlp_dim"),
+            volume_size=found.sizes("img_size"),
+            patch_size=found.sizes("patch_size"),
+        )
+        if math.prod(configuration.volume_size) > _MOST_VOXELS:
+            raise InputError(
+                f"{found.path}: img_size {configuration.volume_size} has more than {_MOST_VOXELS} "
+                "voxels, which no model sees; download or copy it again."
+            )
+        # TG-IS joins each slice to one group of pooled 3D tokens, so the grid must halve evenly.
+        whole = all(
+            size % (2 * patch) == 0
+            for size, patch in zip(configuration.volume_size, configuration.patch_size, strict=True)
+        )
+        if not whole or configuration.hidden_size % configuration.heads:
+            raise InputError(
+                f"{found.path}: the sizes of the 3D encoder do not divide evenly "
+                f"({configuration.volume_size} voxels in patches of {configuration.patch_size}, "
+                f"{configuration.hidden_size} channels in {configuration.heads} heads)."
+            )
+        return configuration
+
 
 @dataclass(frozen=True)
 class Configuration:
     """A checkpoint's network. ``llm``, ``vision2d`` and ``text`` are what transformers builds
     its own models from; ``max_length`` counts prompt and answer in tokens of the language model.
+    Other families than Med-2E3 have no 2D encoder and no text encoder.
     """
 
     llm: dict[str, Any]
@@ -87,6 +118,7 @@ class Configuration:
     text: dict[str, Any]
     max_length: int
     tokenizer_is_fast: bool
+    family: str = "Med-2E3"
 
     @property
     def width(self) -> int:
@@ -96,31 +128,25 @@ class Configuration:
 
 def read_configuration(folder: Path) -> Configuration:
     """Read ``config.json`` of a checkpoint folder. Raises InputError that names what is wrong."""
+    from med2e3.model.families import NAMES, read_family
+
     path = folder / "config.json"
-    found = _Fields(read_json(path), path)
+    values = read_json(path)
+    if values.get("model_type") in NAMES:
+        return read_family(folder, values)
+    found = Fields(values, path)
     for name, value in RELEASED.items():
         if found.get(name) != value:
             raise InputError(
                 f"{path} has {name} = {found.get(name)!r}, and only the released configuration of "
                 f"Med-2E3 ({name} = {value!r}) can be run; choose another checkpoint folder."
             )
-    llm = found.part("llm_config")
-    if llm.get("model_type") not in LANGUAGE_MODELS:
-        raise InputError(
-            f"{path} asks for a language model of the type {llm.get('model_type')!r}; "
-            f"there are {', '.join(LANGUAGE_MODELS)}."
-        )
-    for name in ("hidden_size", "intermediate_size", "vocab_size", "num_attention_heads"):
-        llm.size(name)
-    llm.size("num_hidden_layers", _MOST_LAYERS)
-    for name in ("num_key_value_heads", "head_dim", "max_position_embeddings"):
-        if llm.get(name) is not None:
-            llm.size(name)
+    llm = checked_llm(found.part("llm_config"))
     vision2d = found.part("vision2d_model_config")
     for name in ("hidden_size", "intermediate_size", "num_attention_heads", "patch_size"):
         vision2d.size(name)
     vision2d.size("num_hidden_layers", _MOST_LAYERS)
-    vision3d = _vision3d(found.part("vision3d_model_config"))
+    vision3d = Vision3DConfiguration.checked(found.part("vision3d_model_config"))
     slices, rows, columns = vision3d.volume_size
     if vision2d.size("image_size") != rows or rows != columns:
         raise InputError(
@@ -129,13 +155,29 @@ def read_configuration(folder: Path) -> Configuration:
         )
     text = _text(found.part("vision3d_model_config"))
     return Configuration(
-        llm=llm.values,
+        llm=llm,
         vision2d=vision2d.values,
         vision3d=vision3d,
         text=text,
         max_length=found.size("llm_max_length"),
         tokenizer_is_fast=bool(found.get("tokenizer_use_fast", False)),
     )
+
+
+def checked_llm(llm: Fields) -> dict[str, Any]:
+    """A language model's configuration whose sizes are sane. Raises InputError."""
+    if llm.get("model_type") not in LANGUAGE_MODELS:
+        raise InputError(
+            f"{llm.path} asks for a language model of the type {llm.get('model_type')!r}; "
+            f"there are {', '.join(LANGUAGE_MODELS)}."
+        )
+    for name in ("hidden_size", "intermediate_size", "vocab_size", "num_attention_heads"):
+        llm.size(name)
+    llm.size("num_hidden_layers", _MOST_LAYERS)
+    for name in ("num_key_value_heads", "head_dim", "max_position_embeddings"):
+        if llm.get(name) is not None:
+            llm.size(name)
+    return llm.values
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -182,46 +224,18 @@ def declared(kind: type, values: dict[str, Any]) -> dict[str, Any]:
     return {name: values[name] for name in inspect.signature(kind).parameters if name in values}
 
 
-def _text(found: _Fields) -> dict[str, Any]:
+def _text(found: Fields) -> dict[str, Any]:
     given = found.get("bert_config", {})
     if not isinstance(given, dict):
         raise InputError(f"{found.path}: bert_config must be an object, not {given!r:.60}.")
-    text = _Fields(_BERT_BASE | given, found.path)
+    text = Fields(_BERT_BASE | given, found.path)
     for name in _BERT_BASE:
         text.size(name, _MOST_LAYERS if name == "num_hidden_layers" else _LARGEST_SIZE)
     return text.values
 
 
-def _vision3d(found: _Fields) -> Vision3DConfiguration:
-    configuration = Vision3DConfiguration(
-        hidden_size=found.size("hidden_size"),
-        layers=found.size("num_layers", _MOST_LAYERS),
-        heads=found.size("num_heads"),
-        mlp_size=found.size("mlp_dim"),
-        volume_size=found.sizes("img_size"),
-        patch_size=found.sizes("patch_size"),
-    )
-    if math.prod(configuration.volume_size) > _MOST_VOXELS:
-        raise InputError(
-            f"{found.path}: img_size {configuration.volume_size} has more than {_MOST_VOXELS} "
-            "voxels, which no model sees; download or copy it again."
-        )
-    # TG-IS joins each slice to one group of pooled 3D tokens, so the grid must halve evenly.
-    whole = all(
-        size % (2 * patch) == 0
-        for size, patch in zip(configuration.volume_size, configuration.patch_size, strict=True)
-    )
-    if not whole or configuration.hidden_size % configuration.heads:
-        raise InputError(
-            f"{found.path}: the sizes of the 3D encoder do not divide evenly "
-            f"({configuration.volume_size} voxels in patches of {configuration.patch_size}, "
-            f"{configuration.hidden_size} channels in {configuration.heads} heads)."
-        )
-    return configuration
-
-
 @dataclass(frozen=True)
-class _Fields:
+class Fields:
     """A JSON object of a file, whose fields are asked for with their kind."""
 
     values: dict[str, Any]
@@ -230,10 +244,10 @@ class _Fields:
     def get(self, name: str, default: Any = None) -> Any:
         return self.values.get(name, default)
 
-    def part(self, name: str) -> _Fields:
+    def part(self, name: str) -> Fields:
         if not isinstance(self.get(name), dict):
             raise InputError(f"{self.path} lacks {name}; download or copy it again.")
-        return _Fields(self.get(name), self.path)
+        return Fields(self.get(name), self.path)
 
     def size(self, name: str, largest: int = _LARGEST_SIZE) -> int:
         return self._checked(name, self.get(name), largest)

@@ -10,6 +10,7 @@ from torch import nn
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, BertConfig, BertModel
 
 from med2e3.model.configuration import Configuration, declared
+from med2e3.model.identity import ModelIdentity
 from med2e3.model.interslice import (
     fuse,
     patch_shares,
@@ -18,6 +19,7 @@ from med2e3.model.interslice import (
     slice_logits,
     slice_scores,
 )
+from med2e3.model.prompt import PromptTokenizer, ScoringTokenizer
 from med2e3.model.vision2d import SliceEncoder
 from med2e3.model.vision3d import VolumeEncoder
 
@@ -70,11 +72,15 @@ class Med2E3(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return self.text_mlp.weight.device
+        return self._some_weight.device
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.text_mlp.weight.dtype
+        return self._some_weight.dtype
+
+    @property
+    def _some_weight(self) -> torch.Tensor:
+        return next(self.vision3d_connector.parameters())
 
     @property
     def depth_groups(self) -> int:
@@ -136,6 +142,23 @@ class Med2E3(nn.Module):
         """
         embed = self.llm.get_input_embeddings()
         return torch.cat([embed(before), image.to(self.dtype), embed(after)], dim=-2)
+
+
+class LoadedModel(Med2E3):
+    """The network with its weights, its tokenizers and its identity.
+
+    ``scores_slices`` tells whether it has a 2D path and text-guided scores; a family without
+    (:mod:`med2e3.model.volume_only`) has no ``scoring_tokenizer`` either.
+    """
+
+    scores_slices = True
+    identity: ModelIdentity
+    prompt_tokenizer: PromptTokenizer
+    scoring_tokenizer: ScoringTokenizer
+
+    def unscored(self, encoded: EncodedVolume) -> ScoredVolume:
+        """What stands in the prompt of a network that scores no slices."""
+        raise NotImplementedError("a network with a 2D path scores its slices")
 
 
 def connector(input_width: int, width: int) -> nn.Sequential:

@@ -90,6 +90,9 @@ PastTurn = tuple[str, str]
 class PromptTokenizer:
     """The language model's tokenizer, and how a question becomes a prompt with it."""
 
+    knows_history = True
+    """Whether the model was trained on conversations, so that earlier turns help it."""
+
     def __init__(self, folder: Path, fast: bool) -> None:
         settings = _checked_settings(folder)
         if settings.get("tokenizer_class") not in _TOKENIZERS:
@@ -176,6 +179,11 @@ class PromptTokenizer:
     def ids(self, text: str) -> list[int]:
         """The token ids of a text by itself, no beginning and no end token around it."""
         return self._ids(text)
+
+    def whole_ids(self, text: str) -> list[int]:
+        """The token ids of a text as the tokenizer gives them, with its beginning token if any."""
+        ids: list[int] = self._tokenizer(text).input_ids
+        return ids
 
     def decode(self, token_ids: list[int]) -> str:
         """The text of generated tokens, without the end token."""

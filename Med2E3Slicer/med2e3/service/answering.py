@@ -113,8 +113,10 @@ def open_prepared(
     progress: StageProgress | None = None,
     stop: StopSignal | None = None,
 ) -> OpenScan:
-    """The rest of :func:`open_scan`, for a scan that was prepared elsewhere: with ``warnings`` about
-    the scan and how it was prepared, and ``timings`` of the steps until then."""
+    """The rest of :func:`open_scan`, for a scan that was prepared elsewhere.
+
+    ``warnings`` are about the scan and how it was prepared, ``timings`` of the steps until then.
+    """
     progress = progress or _quiet
     started = time.perf_counter()
     session = VolumeSession(model, prepared.volume)
@@ -156,7 +158,10 @@ def generate(
     )
     sentences = _sentences(generation)
     started = time.perf_counter()
-    evidence = _evidence(opened, generation.text, sentences) if kind == REPORT else ()
+    scores_slices = opened.session.model.scores_slices
+    evidence = (
+        _evidence(opened, generation.text, sentences) if kind == REPORT and scores_slices else ()
+    )
     timings = {**generation.timings, "evidence": time.perf_counter() - started}
     return _answered(
         opened,
@@ -205,6 +210,7 @@ def model_loaded(model: LoadedModel) -> ModelLoaded:
         description=identity.description,
         device=str(model.device),
         dtype=str(model.dtype).removeprefix("torch."),
+        scores_slices=model.scores_slices,
     )
 
 
@@ -264,7 +270,7 @@ def _answered(
             slice_scores=scores,
             slices=tuple(
                 ScoredSlice(index=place.index, ras=place.ras, score=score)
-                for place, score in zip(opened.slices(), scores, strict=True)
+                for place, score in zip(opened.slices() if scores else (), scores, strict=True)
             ),
             plane=opened.prepared.geometry.plane,
             window=opened.prepared.window.name,

@@ -16,9 +16,9 @@ _TEXT_FILES = {REPORT: "report.txt", ANSWER: "answer.txt"}
 
 def write_result(folder: Path, prepared: PreparedVolume, answered: Answered) -> None:
     """Write ``report.txt`` or ``answer.txt``, ``result.json``, ``attention.nii.gz`` and
-    ``attention.png`` into a folder that exists. An attention has no text file. Raises OSError."""
+    ``attention.png`` into a folder that exists. An attention has no text file, and the answer of a
+    model that scores no slices neither heatmap nor picture. Raises OSError."""
     answer = answered.answer
-    attention = attention_of(answered)
     if answer.kind in _TEXT_FILES:
         text = f"{answer.text}\n\n{answer.model.draft_mark}\n"
         (folder / _TEXT_FILES[answer.kind]).write_text(text, encoding="utf-8")
@@ -27,6 +27,9 @@ def write_result(folder: Path, prepared: PreparedVolume, answered: Answered) -> 
         + "\n",
         encoding="utf-8",
     )
+    if not answer.slice_scores:
+        return
+    attention = attention_of(answered)
     write_heatmap(folder / "attention.nii.gz", slice_heatmap(attention), prepared.geometry)
     draw_attention(
         folder / "attention.png",

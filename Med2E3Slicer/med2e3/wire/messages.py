@@ -1,4 +1,4 @@
-"""The messages of protocol version 4, as dataclasses.
+"""The messages of protocol version 5, as dataclasses.
 
 Every request has a class for its parameters and one for its result; ``METHODS`` joins them to the
 method's name. Positions are millimetres in RAS or voxel indices in the scan's IJK; matrices are
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 
 DRAFT_MARK = "AI draft, not reviewed. Research use only, not a medical device."
 """Stands with every text and picture of the model until a person has reviewed it."""
@@ -69,7 +69,11 @@ class LoadModel:
 
 @dataclass(frozen=True)
 class ModelLoaded:
-    """The model that is now in memory."""
+    """The model that is now in memory.
+
+    One that does not score slices (``scores_slices``) answers with an attention of no slices, and
+    refuses ``attend``.
+    """
 
     name: str
     sha256: str
@@ -77,6 +81,7 @@ class ModelLoaded:
     description: str
     device: str
     dtype: str
+    scores_slices: bool = True
 
 
 @dataclass(frozen=True)
@@ -204,8 +209,9 @@ class Answer:
 
     ``token_probabilities`` has one entry for each of ``token_ids``, 0 to 1. ``finish_reason`` is
     "stop" (the model ended its text), "length" or "cancelled"; an attention has an empty text and
-    ends with "stop". ``timings`` are seconds by stage. ``history_used`` counts the newest turns of
-    the history that the model was shown.
+    ends with "stop". ``slice_scores`` and ``slices`` are empty where the model scores none.
+    ``timings`` are seconds by stage. ``history_used`` counts the newest turns of the history that
+    the model was shown.
     """
 
     kind: str
