@@ -17,7 +17,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,26 @@ class Shares:
     workers: int
     threads: int
     cards: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where models work, and how many.
+
+    ``workers`` is how many models are loaded (None: one for each graphics card, or else one a
+    machine), ``device`` as :func:`med2e3.model.load_model` takes it, ``address`` that of a Ray
+    cluster (None: this machine alone).
+    """
+
+    model_folder: Path | None = None
+    device: str = "auto"
+    workers: int | None = None
+    address: str | None = None
+
+    def ray(self) -> AbstractContextManager[Shares]:
+        if self.address is None:
+            return own_ray(self.workers, self.device)
+        return joined_ray(self.address, self.workers, self.device)
 
 
 @contextmanager

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from med2e3.evaluation.benchmarks.measuring import measure_rows
 from med2e3.evaluation.benchmarks.running import Row
 from med2e3.evaluation.text_metrics import compare, text_metrics
 from med2e3.phantoms.questions import QUESTION_TYPES
+from other_checkpoints import VOLUME, write_lamed
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +90,40 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_end(med2e3, m3d, tmp_path):
     changed = json.loads(lines[1])["identifier"]
     med2e3(*arguments)
     assert rows_of(tmp_path)[changed]["text"].startswith("D. ")
+
+
+def test_on_ray_the_answers_are_the_same(m3d, tmp_path):
+    pytest.importorskip("ray", reason="needs the packages of med2e3[cohort]")
+
+    def run(out: Path, *options: str) -> dict:
+        command = ["evaluate", "m3d-vqa-closed", m3d, "--controlled", "2", "--json", "--out", out]
+        ended = subprocess.run(
+            [sys.executable, "-m", "med2e3", *command, *options],
+            env={**os.environ, "RAY_worker_niceness": "0", "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout)
+
+    assert run(tmp_path / "ray", "--workers", "2") == run(tmp_path / "here")
+    there, here = rows_of(tmp_path / "ray"), rows_of(tmp_path / "here")
+    assert {identifier: row["text"] for identifier, row in there.items()} == {
+        identifier: row["text"] for identifier, row in here.items()
+    }
+
+
+def test_a_family_without_slice_scores_is_examined_like_the_others(med2e3, tmp_path):
+    write_m3d(tmp_path / "m3d", 1, VOLUME)
+    write_lamed(tmp_path / "model")
+    ended = med2e3(
+        "evaluate", "m3d-cap", tmp_path / "m3d", "--model", tmp_path / "model", "--out",
+        tmp_path / "out", "--json",
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    (row,) = rows_of(tmp_path / "out").values()
+    assert row["scores"] == []
+    assert row["text"]
 
 
 def test_answers_to_other_questions_are_not_mixed_in(med2e3, m3d, tmp_path):

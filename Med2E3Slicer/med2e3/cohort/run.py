@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from med2e3.cluster import Shares, joined_ray, own_ray
+from med2e3.cluster import Place
 from med2e3.cohort.outcomes import Outcome, now, write_table
 from med2e3.cohort.pipeline import Work, answer_all
 from med2e3.cohort.results import Results
@@ -19,26 +18,6 @@ from med2e3.cohort.studies import Study
 from med2e3.model import EMBEDDED, read_configuration
 
 _SECONDS_BETWEEN_TABLES = 60.0
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a cohort is worked on.
-
-    ``workers`` is how many models are loaded (None: one for each graphics card, or else one a
-    machine), ``device`` as :func:`med2e3.model.load_model` takes it, ``address`` that of a Ray
-    cluster (None: this machine alone).
-    """
-
-    model_folder: Path | None = None
-    device: str = "auto"
-    workers: int | None = None
-    address: str | None = None
-
-    def ray(self) -> AbstractContextManager[Shares]:
-        if self.address is None:
-            return own_ray(self.workers, self.device)
-        return joined_ray(self.address, self.workers, self.device)
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,8 @@ def batch(
 
     check_window(window)
 
-    from med2e3.cohort.run import Place, run_cohort
+    from med2e3.cluster import Place
+    from med2e3.cohort.run import run_cohort
     from med2e3.model import model_identity
 
     identity = model_identity(model)

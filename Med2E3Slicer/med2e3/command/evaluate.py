@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from med2e3.command.options import AsJson, Device, DeviceOption, Dtype, DtypeOpt
 from med2e3.command.told import Debug, told
 
 if TYPE_CHECKING:
+    from med2e3.evaluation.benchmarks.running import Answerer
     from med2e3.evaluation.cases import Case
 
 app = typer.Typer(help="Measure a model, its attention, and what each part of it is worth.")
@@ -167,13 +169,23 @@ def _benchmark(name: str, help_: str) -> None:
             typer.Option("--bertscore", metavar="DIR", show_default=False,
                          help="A folder with roberta-large, for BERTScore."),
         ] = None,
+        workers: Annotated[
+            int | None,
+            typer.Option("--workers", metavar="N", min=1, show_default=False,
+                         help="Work on Ray, with N models side by side."),
+        ] = None,
+        ray_address: Annotated[
+            str | None,
+            typer.Option("--ray-address", metavar="HOST:PORT", show_default=False,
+                         help="Work on this Ray cluster."),
+        ] = None,
         device: DeviceOption = Device.auto,
         dtype: DtypeOption = Dtype.auto,
         as_json: AsJson = False,
         debug: Debug = False,
     ) -> None:  # fmt: skip
-        _examine(name, data, model, out, split, limit, controlled, bertscore, device, dtype,
-                 as_json)  # fmt: skip
+        _examine(name, data, model, out, split, limit, controlled, bertscore, workers, ray_address,
+                 device, dtype, as_json)  # fmt: skip
 
 
 for _name, _help in (
@@ -273,6 +285,8 @@ def _examine(
     limit: int | None,
     controlled: int,
     bertscore: Path | None,
+    workers: int | None,
+    ray_address: str | None,
     device: Device,
     dtype: Dtype,
     as_json: bool,
@@ -283,7 +297,7 @@ def _examine(
     from med2e3.evaluation.benchmarks.page import write_page
     from med2e3.evaluation.benchmarks.running import ask_all
     from med2e3.evaluation.text_metrics import bert_f1, text_metrics
-    from med2e3.model import load_model
+    from med2e3.model import model_identity
     from med2e3.wire.messages import MODEL_MARKS
 
     if out is None:
@@ -293,16 +307,19 @@ def _examine(
     benchmark = BENCHMARKS[name]
     items = benchmark.read(data, split or benchmark.split)[:limit]
     metrics = text_metrics() | ({"bertscore_f1": bert_f1(bertscore)} if bertscore else {})
-    network = load_model(folder, device=device.value, dtype=dtype.value)
-    with tqdm(total=len(items), desc=name, delay=2, file=sys.stderr, leave=False) as bar:
+    identity = model_identity(folder)
+    with (
+        _answering(folder, workers, ray_address, device.value, dtype.value) as answer,
+        tqdm(total=len(items), desc=name, delay=2, file=sys.stderr, leave=False) as bar,
+    ):
         rows = ask_all(
-            network,
+            answer,
+            identity.sha256,
             items,
             out / "answers.jsonl",
             controlled=controlled,
             progress=lambda done, total: bar.update(done - bar.n),
         )
-    identity = network.identity
     found = {
         "model": {
             "name": identity.name,
@@ -328,6 +345,27 @@ def _examine(
     if found["unread"]:
         print(f"{len(found['unread'])} volumes could not be read; the page names them.")
     print(out / "benchmark.html")
+
+
+@contextmanager
+def _answering(
+    folder: Path | None, workers: int | None, ray_address: str | None, device: str, dtype: str
+) -> Iterator[Answerer]:
+    """Who answers a benchmark: this process or, when asked, several on Ray."""
+    if workers is None and ray_address is None:
+        from med2e3.evaluation.benchmarks.running import in_this_process
+        from med2e3.model import load_model
+
+        yield in_this_process(load_model(folder, device=device, dtype=dtype))
+        return
+    from med2e3.cohort import check_packages
+
+    check_packages()
+    from med2e3.cluster import Place
+    from med2e3.evaluation.benchmarks.on_ray import on_ray
+
+    with on_ray(Place(folder, device, workers, ray_address), dtype) as answer:
+        yield answer
 
 
 def _ablate(

@@ -97,17 +97,15 @@ def serve(
     from med2e3.server import check_packages
 
     check_packages()
+    from med2e3.cluster import Place
     from med2e3.server.settings import Limits, ServerSettings
     from med2e3.server.tokens import read_tokens
 
     settings = ServerSettings(
         host=host,
         port=port,
-        model_folder=model,
-        device=device.value,
+        place=Place(model, device.value, replicas, ray_address),
         dtype=dtype.value,
-        replicas=replicas,
-        ray_address=ray_address,
         tokens=read_tokens(tokens),
         certificate=certificate,
         key=key,

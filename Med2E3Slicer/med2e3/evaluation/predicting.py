@@ -76,12 +76,17 @@ class Reader:
         """Both encoders over a volume [1, slices, rows, columns], once for all questions."""
         model = self.model
         volume = volume.to(model.device, model.dtype)
-        tokens_2d = [model.encode_slices(slices) for slices in torch.split(volume[0], 8)]
+        if model.scores_slices:
+            tokens_2d = [model.encode_slices(slices) for slices in torch.split(volume[0], 8)]
+        else:
+            tokens_2d = [volume.new_zeros(0, 0, model.configuration.width)]
         return model.join(torch.cat(tokens_2d), model.encode_volume(volume))
 
     @torch.inference_mode()
     def score(self, encoded: EncodedVolume, text: str) -> ScoredVolume:
-        """The slices scored for a text."""
+        """The slices scored for a text, as far as the model scores any."""
+        if not self.model.scores_slices:
+            return self.model.unscored(encoded)
         if text not in self._embedded:
             token_ids, _ = self.model.scoring_tokenizer(text)
             ids = torch.tensor(token_ids, device=self.model.device)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from med2e3.cluster import Shares, joined_ray, own_ray
+from med2e3.cluster import Shares
 from med2e3.errors import InputError, Med2E3Error
 from med2e3.model import EMBEDDED, model_identity, read_configuration
 from med2e3.server.settings import ServerSettings
@@ -43,17 +43,12 @@ def run_server(settings: ServerSettings, on_ready: Callable[[Ready], None]) -> N
     used, and :class:`~med2e3.errors.Med2E3Error` where a replica cannot load the model.
     """
     # What is cheap and may be wrong comes before Ray, which takes its time.
-    model_identity(settings.model_folder)
+    model_identity(settings.place.model_folder)
     listening = _listen(settings)
     remove_stale_exchange_folders()
     folder = create_exchange_folder()
-    ray_of_run = (
-        own_ray(settings.replicas, settings.device)
-        if settings.ray_address is None
-        else joined_ray(settings.ray_address, settings.replicas, settings.device)
-    )
     try:
-        with listening, ray_of_run as shares:
+        with listening, settings.place.ray() as shares:
             from ray import serve
 
             logging.getLogger("ray.serve").setLevel(logging.ERROR)
@@ -104,8 +99,9 @@ def _start_replicas(settings: ServerSettings, shares: Shares) -> object:
         ray_actor_options={"num_cpus": shares.threads, "num_gpus": shares.cards},
         logging_config=quiet,
     )
-    folder = settings.model_folder and settings.model_folder.absolute()
-    application = deployment.bind(folder, settings.device, settings.dtype, shares.threads)
+    place = settings.place
+    folder = place.model_folder and place.model_folder.absolute()
+    application = deployment.bind(folder, place.device, settings.dtype, shares.threads)
     try:
         return serve.run(application, name="med2e3", route_prefix=None, logging_config=quiet)
     except RuntimeError as error:
@@ -130,7 +126,7 @@ async def _serve(
 
     replicas = Replicas(handle)
     model = await replicas.describe()
-    size = read_configuration(settings.model_folder or EMBEDDED).vision3d.volume_size
+    size = read_configuration(settings.place.model_folder or EMBEDDED).vision3d.volume_size
     most_at_once = shares.workers * (1 + settings.limits.waiting)
     door = FrontDoor(settings, replicas, size, folder, most_at_once)
     server = uvicorn.Server(

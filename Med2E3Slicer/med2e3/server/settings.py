@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from med2e3.cluster import Place
 from med2e3.errors import InputError
 from med2e3.server.tokens import Tokens
 
@@ -29,16 +30,13 @@ class Limits:
 @dataclass(frozen=True)
 class ServerSettings:
     """``host`` and ``port`` (0: any free one) say where the server listens, ``certificate`` and
-    ``key`` are PEM files for TLS, ``tokens`` who may use it; the rest is as ``med2e3 batch`` has
-    it. Raises :class:`~med2e3.errors.InputError` for what would let in strangers."""
+    ``key`` are PEM files for TLS, ``tokens`` who may use it, ``place`` where the models work.
+    Raises :class:`~med2e3.errors.InputError` for what would let in strangers."""
 
     host: str = "127.0.0.1"
     port: int = 8484
-    model_folder: Path | None = None
-    device: str = "auto"
+    place: Place = field(default_factory=Place)
     dtype: str = "auto"
-    replicas: int | None = None
-    ray_address: str | None = None
     tokens: Tokens = field(default_factory=Tokens)
     certificate: Path | None = None
     key: Path | None = None

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -39,52 +38,81 @@ class Row:
     fault: str = ""
 
 
+@dataclass(frozen=True)
+class Job:
+    """What is asked about one volume. With ``other``, another patient's volume, the closed
+    questions are asked under the controls too; ``seed`` shuffles the slices there."""
+
+    volume: str
+    items: tuple[Item, ...]
+    other: str | None
+    seed: int
+
+
+Answerer = Callable[[Sequence[Job]], Iterator[list[Row]]]
+"""Answers jobs and tells the rows of each as they are done, in any order."""
+
+
+def in_this_process(model: LoadedModel) -> Answerer:
+    """Answers one job after the other."""
+    reader = Reader(model)
+    return lambda jobs: (answer_job(reader, job) for job in jobs)
+
+
 def ask_all(
-    model: LoadedModel,
+    answer: Answerer,
+    sha256: str,
     items: Sequence[Item],
     path: Path,
     *,
     controlled: int = 0,
     progress: Progress = lambda done, total: None,
 ) -> dict[str, Row]:
-    """The rows of all items by identifier. They are added to the file ``path`` volume by volume,
-    and those that are in it already are not asked again.
+    """The rows of all items by identifier, as the model with this ``sha256`` answers them. They are
+    added to the file ``path`` volume by volume, and those that are in it already are not asked
+    again.
 
     The closed questions of the first ``controlled`` volumes are asked under each control too (see
     :data:`~med2e3.evaluation.predicting.CONTROLS`). A volume that cannot be read is noted and the
     rest goes on. Raises InputError if the file belongs to another model or other items.
     """
-    reader = Reader(model)
-    volumes = [
-        (volume, list(asked))
-        for volume, asked in groupby(sorted(items, key=_by_volume), key=_by_volume)
-    ]
-    with _rows_of(path, _head(model, items, controlled)) as (rows, file):
-        done = 0
-        for place, (volume, asked) in enumerate(volumes):
-            unasked = [item for item in asked if item.identifier not in rows]
-            if unasked:
-                # The first volume is swapped with the second, every other with the one before it.
-                other = volumes[place - 1 if place else min(1, len(volumes) - 1)][0]
-                found = _ask(reader, volume, unasked, other if place < controlled else None, place)
-                for row in found:
-                    rows[row.identifier] = row
-                    file.write(json.dumps(asdict(row)) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            done += len(asked)
+    with _rows_of(path, _head(sha256, items, controlled)) as (rows, file):
+        done = len(rows)
+        progress(done, len(items))
+        jobs = _jobs([item for item in items if item.identifier not in rows], items, controlled)
+        for found in answer(jobs):
+            for row in found:
+                rows[row.identifier] = row
+                file.write(json.dumps(asdict(row)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+            done += len(found)
             progress(done, len(items))
     return rows
+
+
+def _jobs(unasked: Sequence[Item], items: Sequence[Item], controlled: int) -> list[Job]:
+    volumes = sorted({_by_volume(item) for item in items})
+    asked_of: dict[str, list[Item]] = {}
+    for item in unasked:
+        asked_of.setdefault(_by_volume(item), []).append(item)
+    jobs = []
+    for place, volume in enumerate(volumes):
+        if volume in asked_of:
+            # The first volume is swapped with the second, every other with the one before it.
+            other = volumes[place - 1 if place else min(1, len(volumes) - 1)]
+            asked = tuple(asked_of[volume])
+            jobs.append(Job(volume, asked, other if place < controlled else None, place))
+    return jobs
 
 
 def _by_volume(item: Item) -> str:
     return str(item.volume)
 
 
-def _ask(
-    reader: Reader, volume: str, items: Sequence[Item], other: str | None, seed: int
-) -> list[Row]:
-    """The rows of a volume's items; with ``other``, under the controls too."""
+def answer_job(reader: Reader, job: Job) -> list[Row]:
+    """The rows of a volume's items."""
+    volume, items, other = job.volume, job.items, job.other
     size = reader.model.configuration.vision3d.volume_size
     try:
         voxels = _voxels(Path(volume), size)
@@ -93,7 +121,7 @@ def _ask(
     encoded = reader.encode(voxels)
     under: dict[str, EncodedVolume] = {}
     if other is not None and any(item.choices for item in items):
-        under = controls_of(reader, voxels, _other(reader, volume, other, size), seed)
+        under = controls_of(reader, voxels, _other(reader, volume, other, size), job.seed)
     asked, owners = [], []
     for item in items:
         tokens = REPORT_TOKENS if item.kind == REPORT else ANSWER_TOKENS
@@ -140,11 +168,11 @@ def _voxels(path: Path, size: tuple[int, int, int]) -> torch.Tensor:
     return prepare(read_scan(path), size=size).volume
 
 
-def _head(model: LoadedModel, items: Sequence[Item], controlled: int) -> dict[str, Any]:
+def _head(sha256: str, items: Sequence[Item], controlled: int) -> dict[str, Any]:
     """What the rows of a file hang on."""
     told = json.dumps([asdict(item) | {"volume": item.volume.name} for item in items])
     return {
-        "model": model.identity.sha256,
+        "model": sha256,
         "items": hashlib.sha256(told.encode()).hexdigest(),
         "controlled": controlled,
     }
