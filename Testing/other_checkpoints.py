@@ -7,6 +7,7 @@ published code (BAAI-DCAI/M3D, MSIIP/MedM-VL), and the numbers are random.
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import torch
@@ -228,3 +229,7 @@ def _save_shards(folder: Path, weights: dict[str, torch.Tensor]) -> None:
 
 def _write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_lamed(Path(sys.argv[1]))

@@ -50,11 +50,22 @@ def soak(test):
 
 @functools.cache
 def untrainedModel():
-    """The folder of a model whose texts do not end by themselves; the engine's Python makes it."""
+    """The folder of a model whose texts do not end by themselves."""
+    return _modelOf("untrained_checkpoint.py")
+
+
+@functools.cache
+def lamedModel():
+    """The folder of a tiny M3D-LaMed, which scores no slices."""
+    return _modelOf("other_checkpoints.py")
+
+
+def _modelOf(scriptName):
+    """What a script of the tests writes into a folder; the engine's Python runs it."""
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    model = os.path.join(folder, "untrained")
-    script = Path(__file__).parents[1] / "untrained_checkpoint.py"
+    model = os.path.join(folder, "model")
+    script = Path(__file__).parents[1] / scriptName
     environment = {
         **slicer.util.startupEnvironment(),
         "PYTHONPATH": str(Path(__file__).parents[2] / MODULE_NAME),
