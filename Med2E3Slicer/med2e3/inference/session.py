@@ -6,11 +6,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
 from med2e3.attention import Attention
 from med2e3.errors import Cancelled, InputError
+from med2e3.inference.beginning import Beginning, take_over
 from med2e3.inference.generation import GrowingText, OnToken, greedy_logits
 from med2e3.inference.interruption import StopSignal, stoppable
 from med2e3.model import EncodedVolume, LoadedModel, ScoredVolume
@@ -46,10 +48,15 @@ class Generation:
 
 
 class VolumeSession:
-    """A prepared volume [1, slices, rows, columns] in [0, 1] and what a model makes of it."""
+    """A prepared volume [1, slices, rows, columns] in [0, 1] and what a model makes of it.
+
+    ``beginning`` is what the language model has read of every prompt about the volume, None until
+    the first question, and again once another volume of the same model was asked about.
+    """
 
     def __init__(self, model: LoadedModel, volume: torch.Tensor) -> None:
         self.model = model
+        self.beginning: Beginning | None = None
         self._volume = volume
         self._encoded: EncodedVolume | None = None
 
@@ -104,8 +111,10 @@ class VolumeSession:
                 self.model, question, len(scored.tokens), max_new_tokens, history
             )
             embedded = self.embed(prompt, scored)
+            shared = len(prompt.before) + len(self.encode().tokens_3d)
+            cache = self._begin(embedded[:shared])
             writing = _Writing(self.model, min(max_new_tokens or room, room), on_token)
-            finish_reason = writing.run(embedded)
+            finish_reason = writing.run(embedded[shared:], cache)
         text = writing.text
         return Generation(
             attention=_attention(scored),
@@ -135,6 +144,13 @@ class VolumeSession:
             for ids in (prompt.before, prompt.after)
         )
         return self.model.embed_prompt(before, scored.tokens, after)
+
+    def _begin(self, embedded: torch.Tensor) -> Any:
+        """The language model's cache of the part that all prompts about this volume share."""
+        if self.beginning is None or not self.beginning.is_of(embedded):
+            self.beginning = Beginning(self.model.llm, embedded)
+        take_over(self)
+        return self.beginning.cache()
 
     def _score(self, text: str) -> tuple[ScoredVolume, int]:
         """The volume as a text scores it, and how many of the text's tokens were not read."""
@@ -174,13 +190,15 @@ class _Writing:
         self.probabilities: list[float] = []
         self.first_token_at = time.perf_counter()
 
-    def run(self, prompt: torch.Tensor) -> str:
-        """Write until the end token, the length limit or a stop; returns the finish reason."""
+    def run(self, prompt: torch.Tensor, cache: Any) -> str:
+        """Write until the end token, the length limit or a stop; returns the finish reason.
+
+        ``prompt`` is what comes behind that which the ``cache`` holds."""
         ends = end_tokens(self._model)
         words = len(self._model.prompt_tokenizer)
         finish_reason = "length"
         try:
-            for logits in greedy_logits(self._model.llm, prompt):
+            for logits in greedy_logits(self._model.llm, prompt, cache):
                 # Rows beyond the tokenizer pad the matrix and are no words.
                 logits = logits[:words]
                 token_id = int(logits.argmax())
