@@ -32,6 +32,7 @@ _LABELS = {
     "rouge1": "ROUGE-1",
     "rougeL": "ROUGE-L",
     "meteor": "METEOR",
+    "meteor_without_synonyms": "METEOR without synonyms",
     "accuracy": "right",
     "accuracy_strict": "right, strictly",
 }

@@ -11,6 +11,7 @@ import typer
 from med2e3.command import (
     answer,
     batch,
+    bench,
     doctor,
     evaluate,
     model,
@@ -41,6 +42,7 @@ app.add_typer(evaluate.app, name="evaluate")
 app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
 app.command("doctor")(doctor.doctor)
+app.command("bench")(bench.bench)
 
 
 def main() -> None:

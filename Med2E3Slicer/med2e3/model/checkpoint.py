@@ -67,7 +67,7 @@ def load_model(
     card = card_of(folder)
     sha256 = hash_of(folder, identity_files(folder), advance)
 
-    with _parameters_without_memory():
+    with parameters_without_memory():
         try:
             model = network(configuration)
         except Exception as error:
@@ -235,7 +235,7 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 @contextmanager
-def _parameters_without_memory() -> Iterator[None]:
+def parameters_without_memory() -> Iterator[None]:
     """Modules built inside have parameters with shapes but no memory, and spend no time on random
     values; buffers (rotary frequencies, positions) are computed as always."""
     register = nn.Module.register_parameter
