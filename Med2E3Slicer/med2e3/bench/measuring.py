@@ -14,12 +14,15 @@ from typing import Any
 
 import psutil
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from med2e3.bench.limits import Limits, limits_of
 from med2e3.bench.released_way import answer, eager
 from med2e3.inference import VolumeSession
+from med2e3.inference.session import fit_prompt
 from med2e3.model import LoadedModel, load_model
+from med2e3.model.checkpoint import parameters_without_memory
 
 QUESTIONS = ("Is there a nodule in the lungs?", "Which organ is enlarged?")
 
@@ -57,8 +60,9 @@ def measure(
         ours.append(_own_way(model, volume, tokens))
         if number < (pairs if released_pairs is None else released_pairs):
             told(f"{dtype}, the released way, {number + 1} of {pairs}")
+            # A model may end its text early: as many tokens on either way.
             with eager(model):
-                released.append(answer(model, volume, QUESTIONS[0], tokens))
+                released.append(answer(model, volume, QUESTIONS[0], int(ours[-1]["tokens"])))
     here, there = _medians(ours), _medians(released)
     return {
         "dtype": str(model.dtype).removeprefix("torch."),
@@ -69,7 +73,7 @@ def measure(
         "runs": {"ours": len(ours), "released": len(released)},
         "products_per_second": limits.products,
         "bytes_per_second": limits.bandwidth,
-        "limit": _shares_of_limits(model, volume, here, limits, tokens),
+        "limit": _shares_of_limits(model, here, limits),
         "ratios": _ratios(ours, released),
         "resident_bytes": psutil.Process().memory_info().rss,
     }
@@ -90,13 +94,14 @@ def _own_way(model: LoadedModel, volume: torch.Tensor, tokens: int) -> Seconds:
         "first_token": encode + first["score"] + first["prefill"],
         "whole": encode + first["score"] + first["prefill"] + first["decode"],
         "next_first_token": second["score"] + second["prefill"],
-        "tokens_per_second": first["tokens"] / first["decode"],
+        "tokens": first["tokens"],
+        "tokens_per_second": (first["tokens"] - 1) / first["decode"],
     }
 
 
 def _ask(session: VolumeSession, question: str, tokens: int) -> Seconds:
     written = session.generate(question, max_new_tokens=tokens)
-    return {**written.timings, "tokens": float(max(1, len(written.token_ids) - 1))}
+    return {**written.timings, "tokens": float(len(written.token_ids))}
 
 
 def _medians(runs: list[Seconds]) -> Seconds:
@@ -123,20 +128,33 @@ def _ratios(ours: list[Seconds], released: list[Seconds]) -> dict[str, float]:
     }
 
 
-def _shares_of_limits(
-    model: LoadedModel, volume: torch.Tensor, here: Seconds, limits: Limits, tokens: int
-) -> dict[str, float]:
+def _shares_of_limits(model: LoadedModel, here: Seconds, limits: Limits) -> dict[str, float]:
     """How near each stage comes to what the machine can do."""
-    session = VolumeSession(model, volume)
-    encode = FlopCounterMode(display=False)
-    with encode:
-        session.encode()
-    prefill = FlopCounterMode(display=False)
-    with prefill:
-        session.generate(QUESTIONS[0], max_new_tokens=1)
+    encode, prefill = _operations(model)
     weights = sum(one.nbytes for one in model.llm.parameters())
     return {
-        "encode": encode.get_total_flops() / here["encode"] / limits.products,
-        "prefill": prefill.get_total_flops() / (here["prefill"] + here["score"]) / limits.products,
+        "encode": encode / here["encode"] / limits.products,
+        "prefill": prefill / (here["prefill"] + here["score"]) / limits.products,
         "decode": weights * here["tokens_per_second"] / limits.bandwidth,
     }
+
+
+@torch.inference_mode()
+def _operations(model: LoadedModel) -> tuple[int, int]:
+    """Floating-point operations of both encoders, counted on a copy of the network that has shapes
+    and no numbers; and of reading the first question's prompt, twice for each weight of a linear
+    layer and each token, and the products of the attention."""
+    with parameters_without_memory():
+        empty = LoadedModel(model.configuration)
+    empty.to("meta")
+    volume = torch.empty(1, *model.configuration.vision3d.volume_size, device="meta")
+    with FlopCounterMode(display=False) as encode:
+        tokens_2d = empty.encode_slices(volume[0])
+        tokens_3d = empty.encode_volume(volume)
+    image = tokens_2d.shape[1] + tokens_3d.shape[0]
+    prompt, _ = fit_prompt(model, QUESTIONS[0], image, None)
+    length = len(prompt.before) + image + len(prompt.after)
+    layers = [one for one in model.llm.model.modules() if isinstance(one, nn.Linear)]
+    weights = sum(one.weight.numel() for one in layers)
+    attention = 2 * length**2 * model.configuration.width * model.llm.config.num_hidden_layers
+    return encode.get_total_flops(), 2 * weights * length + 2 * attention

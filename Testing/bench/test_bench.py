@@ -1,0 +1,76 @@
+"""`med2e3 bench` measures both ways, and both give the same tokens."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from med2e3.bench.full_size import write_full_size
+from med2e3.bench.released_way import eager
+from med2e3.inference import VolumeSession
+from med2e3.model import load_model
+
+STAGES = {"encode", "score", "prefill", "decode", "first_token", "whole", "next_first_token"}
+
+
+def test_every_stage_is_measured(med2e3):
+    ended = med2e3("bench", "--pairs", 2, "--tokens", 4, "--json")
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    (figures,) = found["precisions"]
+    assert figures["runs"] == {"ours": 2, "released": 2}
+    assert set(figures["ours"]) >= STAGES
+    assert all(seconds > 0 for seconds in figures["ours"].values())
+    assert all(0 < share < 1.5 for share in figures["limit"].values())
+    assert found["ratios"]["first_answer"] > 0
+    # What is not built is not made up.
+    assert found["ratios"]["decode_int4"] is None
+
+
+def test_a_table_for_people(med2e3):
+    ended = med2e3("bench", "--pairs", 1, "--released-pairs", 0, "--tokens", 2)
+    assert ended.returncode == 0, ended.stderr
+    assert "first token, next question" in ended.stdout
+    assert "GB/s from memory" in ended.stdout
+
+
+def test_attention_written_out_gives_the_same_tokens():
+    model = load_model(device="cpu")
+    size = model.configuration.vision3d.volume_size
+    volume = torch.rand(1, *size, generator=torch.Generator().manual_seed(0))
+
+    def written() -> list[int]:
+        return VolumeSession(model, volume).generate("Which plane?", max_new_tokens=8).token_ids
+
+    usual = written()
+    with eager(model):
+        assert written() == usual
+    assert written() == usual
+
+
+def test_a_model_and_full_size_together_are_refused(med2e3, tmp_path):
+    ended = med2e3("bench", "--model", tmp_path, "--full-size", tmp_path / "full")
+    assert ended.returncode == 2
+    assert "either" in ended.stderr
+
+
+def test_the_full_size_layout_is_the_released_one(tmp_path, monkeypatch):
+    """With narrow parts, for the whole takes 8.7 GB."""
+    from med2e3.bench import full_size
+
+    monkeypatch.setitem(full_size._LLM, "hidden_size", 96)
+    monkeypatch.setitem(full_size._LLM, "intermediate_size", 96)
+    monkeypatch.setitem(full_size._LLM, "num_hidden_layers", 1)
+    for name, value in (("hidden_size", 32), ("intermediate_size", 32), ("num_hidden_layers", 1)):
+        monkeypatch.setitem(full_size._VISION_2D, name, value)
+    for name, value in (("hidden_size", 24), ("mlp_dim", 24), ("num_layers", 1)):
+        monkeypatch.setitem(full_size._VISION_3D, name, value)
+    parts = []
+    folder = write_full_size(tmp_path / "full", parts.append)
+    assert parts[0] == "llm"
+    model = load_model(folder)
+    assert model.identity.trained_on == "nothing"
+    # It is there now.
+    write_full_size(folder, pytest.fail)
