@@ -85,7 +85,7 @@ def _own_way(model: LoadedModel, volume: torch.Tensor, tokens: int) -> Seconds:
     session.encode()
     encode = time.perf_counter() - started
     first = _ask(session, QUESTIONS[0], tokens)
-    second = _ask(session, QUESTIONS[1], tokens)
+    second = _ask(session, QUESTIONS[1], 1)
     return {
         "encode": encode,
         "score": first["score"],

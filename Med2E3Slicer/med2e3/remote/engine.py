@@ -8,15 +8,13 @@ connection is closed.
 from __future__ import annotations
 
 import secrets
-import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from med2e3.errors import InputError, Med2E3Error
-from med2e3.remote.server import Event, Server, quoted, refused
+from med2e3.remote.server import Event, Server, as_soon_as, quoted, refused
 from med2e3.service.engine import Call
 from med2e3.wire import PROTOCOL_VERSION, jsonrpc, messages
 from med2e3.wire.jsonrpc import RpcError
@@ -91,7 +89,7 @@ class RemoteEngine:
             body=body,
             headers={"Med2E3-Request": key},
         )
-        with self._stopped_by(call.stop, key):
+        with as_soon_as(call.stop, lambda: self._stop(key)):
             return _result(messages.Answered, events, call)
 
     def attend(self, params: messages.Attend, call: Call) -> messages.Answered:
@@ -110,29 +108,14 @@ class RemoteEngine:
     def free_memory(self) -> None:
         """It is the server's memory, and the server's to free."""
 
-    @contextmanager
-    def _stopped_by(self, stop: threading.Event, key: str) -> Iterator[None]:
-        """Let the server end a request, with what it has, as soon as ``stop`` is set."""
-        is_over = threading.Event()
-
-        def watch() -> None:
-            while not is_over.wait(0.05):
-                if stop.is_set():
-                    try:
-                        self._server.delete(f"/v1/requests/{key}")
-                    except (Med2E3Error, RpcError):
-                        # It has not begun there, or has ended; the next look finds out.
-                        is_over.wait(0.5)
-                    else:
-                        return
-
-        watcher = threading.Thread(target=watch, daemon=True)
-        watcher.start()
+    def _stop(self, key: str) -> bool:
+        """Let the server end a request with what it has. False where it does not know of it: it has
+        not begun there, or has ended."""
         try:
-            yield
-        finally:
-            is_over.set()
-            watcher.join()
+            self._server.delete(f"/v1/requests/{key}")
+        except (Med2E3Error, RpcError):
+            return False
+        return True
 
 
 def _result(kind: type[Message], events: Iterator[Event], call: Call) -> Message:

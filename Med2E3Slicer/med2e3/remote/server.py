@@ -9,7 +9,7 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,9 @@ ENVIRONMENT_VARIABLE = "MED2E3_SERVER_TOKEN"
 _SECONDS_TO_CONNECT = 15
 _SECONDS_OF_SILENCE = 60
 """A server that is at work sends a sign of life every ten seconds."""
+
+_SECONDS_BETWEEN_LOOKS = 0.05
+_SECONDS_BETWEEN_TRIES = 0.5
 
 _MOST_LINE_BYTES = 64 * 2**20
 
@@ -264,18 +267,32 @@ def _closed_on(
     stop: threading.Event | None, connection: http.client.HTTPConnection
 ) -> Iterator[None]:
     """Close a connection as soon as ``stop`` is set, whatever it waits for."""
+
+    def close() -> bool:
+        if connection.sock:
+            # Whoever reads from it wakes up.
+            connection.sock.shutdown(socket.SHUT_RDWR)
+        return True
+
+    with as_soon_as(stop, close):
+        yield
+
+
+@contextmanager
+def as_soon_as(stop: threading.Event | None, act: Callable[[], bool]) -> Iterator[None]:
+    """Call ``act`` from another thread once ``stop`` is set, and again until it returns true, for
+    as long as the body goes on."""
     if stop is None:
         yield
         return
     is_over = threading.Event()
 
     def watch() -> None:
-        while not is_over.wait(0.05):
+        while not is_over.wait(_SECONDS_BETWEEN_LOOKS):
             if stop.is_set():
-                if connection.sock:
-                    # Whoever reads from it wakes up.
-                    connection.sock.shutdown(socket.SHUT_RDWR)
-                return
+                if act():
+                    return
+                is_over.wait(_SECONDS_BETWEEN_TRIES)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
