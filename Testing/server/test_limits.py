@@ -139,6 +139,22 @@ def test_a_body_that_ends_in_its_midst(start):
     assert "ends before" in response.json()["error"]["message"]
 
 
+def test_a_volume_that_comes_as_the_queue_is_filled_is_not_kept(start, monkeypatch):
+    client = start(most_at_once=1)
+    enter, asked = client.door.queue.enter, []
+
+    def full_the_second_time():
+        asked.append(1)
+        if len(asked) == 2:
+            client.door.queue.length = 1
+        return enter()
+
+    monkeypatch.setattr(client.door.queue, "enter", full_the_second_time)
+    # The fixture looks that no file is left.
+    assert send(client).status_code == 503
+    assert len(asked) == 2
+
+
 def test_too_many_requests_of_one_user(start):
     client = start(requests_a_minute=3)
     for _ in range(3):

@@ -149,6 +149,22 @@ def test_what_is_said_to_stop_ends_with_what_there_is(anna):
     assert anna.delete("/v1/requests/a-name-of-mine").status_code == 404
 
 
+def test_requests_of_the_same_name_are_not_mixed(server):
+    """Users choose the names, and do not know of each other's."""
+
+    def ask(token: str) -> str:
+        with user(server, token) as client:
+            volume = opened(client, small_chest())
+            answer = client.post(
+                f"/v1/volumes/{volume}/report", json={}, headers={"Med2E3-Request": "mine"}
+            )
+            assert answer.status_code == 200, answer.text
+            return answer.json()["answer"]["text"]
+
+    with ThreadPoolExecutor(6) as pool:
+        assert len(set(pool.map(ask, TOKENS * 2))) == 1
+
+
 def test_who_hangs_up_leaves_the_model_free(anna):
     volume = opened(anna, small_chest())
     for _ in range(3):

@@ -10,7 +10,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -269,7 +269,10 @@ def _closed_on(
     """Close a connection as soon as ``stop`` is set, whatever it waits for."""
 
     def close() -> bool:
-        if connection.sock:
+        # There is none yet while it is being connected.
+        if connection.sock is None:
+            return False
+        with suppress(OSError):
             # Whoever reads from it wakes up.
             connection.sock.shutdown(socket.SHUT_RDWR)
         return True

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -125,6 +125,15 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 _bearer = HTTPBearer(auto_error=False, description="A token of this server, if it has any.")
 
 
+@dataclass(frozen=True)
+class _Running:
+    """A request that is being answered: whose it is, what its user calls it, and about what."""
+
+    owner: str
+    key: str
+    held: HeldVolume
+
+
 class FrontDoor:
     """What the routes share: the settings, the volumes, the limits, the way to the model."""
 
@@ -145,7 +154,7 @@ class FrontDoor:
         self._size = size
         self._folder = folder
         self._preparing = asyncio.Semaphore(_PREPARED_AT_ONCE)
-        self._running: dict[tuple[str, str], tuple[HeldVolume, str]] = {}
+        self._running: dict[str, _Running] = {}
 
     # -- who may pass --------------------------------------------------------------------------
 
@@ -182,7 +191,8 @@ class FrontDoor:
         is_open = False
         try:
             await self.forget(gone)
-            async for event in self._known(owner, key, held, self.replicas.open(held, key)):
+            name = self._new_name(owner, key, held)
+            async for event in self._known(name, self.replicas.open(held, name)):
                 is_open = is_open or event.name == "result"
                 yield event
         finally:
@@ -192,17 +202,24 @@ class FrontDoor:
     async def ask(
         self, owner: str, held: HeldVolume, params: messages.Generate, key: str
     ) -> Events:
-        async for event in self._known(owner, key, held, self.replicas.generate(held, key, params)):
+        name = self._new_name(owner, key, held)
+        async for event in self._known(name, self.replicas.generate(held, name, params)):
             yield event
 
     async def attend(self, owner: str, held: HeldVolume, text: str, key: str) -> Events:
-        async for event in self._known(owner, key, held, self.replicas.attend(held, key, text)):
+        name = self._new_name(owner, key, held)
+        async for event in self._known(name, self.replicas.attend(held, name, text)):
             yield event
 
     async def stop(self, owner: str, request_id: str) -> bool:
         """Let a request of this owner's end with what it has. Whether it was found."""
-        held, key = self._running.get((owner, request_id), (None, ""))
-        return held is not None and await self.replicas.stop(held, key)
+        found = [
+            (running.held, name)
+            for name, running in self._running.items()
+            if (running.owner, running.key) == (owner, request_id)
+        ]
+        stopped = [await self.replicas.stop(held, name) for held, name in found]
+        return any(stopped)
 
     async def forget(self, gone: list[HeldVolume]) -> None:
         for held in gone:
@@ -214,8 +231,10 @@ class FrontDoor:
             await asyncio.sleep(_SECONDS_BETWEEN_SWEEPS)
             await self.forget(self.volumes.expired())
 
-    async def receive(self, request: Request, is_packed: bool) -> Path:
-        """The file of a request's body. Raises BusyError before much is sent for nothing."""
+    async def receive(self, request: Request, is_packed: bool) -> tuple[Path, ExitStack]:
+        """The file of a request's body, and a place in the queue, which is left without the file.
+
+        Raises BusyError before much is sent for nothing, or when it has come."""
         self.queue.enter().close()
         most = self.settings.limits.upload_bytes
         stated = request.headers.get("content-length", "")
@@ -224,23 +243,37 @@ class FrontDoor:
                 f"The volume has more than the {most / 2**20:.0f} MB that this server takes; send "
                 "it with 16-bit voxels, or cropped."
             )
-        return await receive(request.stream(), self._folder, most, is_packed=is_packed)
+        path = await receive(request.stream(), self._folder, most, is_packed=is_packed)
+        try:
+            place = self.queue.enter()
+        except BusyError:
+            path.unlink()
+            raise
+        place.callback(path.unlink, missing_ok=True)
+        return path, place
 
-    async def _known(self, owner: str, key: str, held: HeldVolume, events: Events) -> Events:
-        """The events of a request, which can be stopped by its id meanwhile."""
-        self._running[owner, key] = (held, key)
+    def _new_name(self, owner: str, key: str, held: HeldVolume) -> str:
+        """A name for a request that no other has, whatever users call theirs."""
+        name = secrets.token_hex(8)
+        self._running[name] = _Running(owner, key, held)
+        return name
+
+    async def _known(self, name: str, events: Events) -> Events:
+        """The events of a request, which can be stopped meanwhile."""
         try:
             async for event in events:
                 yield event
         finally:
-            if self._running.get((owner, key)) == (held, key):
-                del self._running[owner, key]
+            del self._running[name]
 
     # -- how answers are written ---------------------------------------------------------------
 
-    async def reply(self, request: Request, events: Events, status: int) -> Response:
-        """An answer as its client wants it: a stream of events, or the result alone."""
-        place = self.queue.enter()
+    async def reply(
+        self, request: Request, events: Events, status: int = 200, place: ExitStack | None = None
+    ) -> Response:
+        """An answer as its client wants it: a stream of events, or the result alone. It leaves its
+        ``place`` in the queue, or one that is taken now."""
+        place = place or self.queue.enter()
         if MEDIA_TYPE in request.headers.get("accept", ""):
             return EventStream(self._measured(events), place)
         with place:
@@ -362,10 +395,16 @@ def _add_routes(app: FastAPI, door: FrontDoor) -> None:
         key: request_key = "",
     ) -> Response:
         """Send a scan. It is prepared and encoded; its voxels are not kept."""
-        path = await door.receive(request, content_encoding == "gzip")
+        path, place = await door.receive(request, content_encoding == "gzip")
         params = messages.OpenVolume(str(path), tuple(ijk_to_ras), modality, plane, window)
-        events = door.open(owner, params, key or secrets.token_hex(8))
-        return await door.reply(request, events, 201)
+        return await door.reply(request, door.open(owner, params, key), 201, place)
+
+    async def write(
+        request: Request, owner: str, volume: str, key: str, kind: str, question: str, body: Any
+    ) -> Response:
+        held = door.volumes.find(volume, owner)
+        params = messages.Generate(volume, kind, question, body.max_new_tokens, body.history)
+        return await door.reply(request, door.ask(owner, held, params, key))
 
     @app.post("/v1/volumes/{id}/report", responses=_ANSWERS)
     async def report(
@@ -376,13 +415,7 @@ def _add_routes(app: FastAPI, door: FrontDoor) -> None:
         key: request_key = "",
     ) -> Response:
         """Write a draft report about a volume."""
-        held = door.volumes.find(volume, owner)
-        params = messages.Generate(
-            held.volume_id, messages.REPORT, "", body.max_new_tokens, body.history
-        )
-        return await door.reply(
-            request, door.ask(owner, held, params, key or secrets.token_hex(8)), 200
-        )
+        return await write(request, owner, volume, key, messages.REPORT, "", body)
 
     @app.post("/v1/volumes/{id}/ask", responses=_ANSWERS)
     async def ask(
@@ -393,13 +426,7 @@ def _add_routes(app: FastAPI, door: FrontDoor) -> None:
         key: request_key = "",
     ) -> Response:
         """Answer a question about a volume."""
-        held = door.volumes.find(volume, owner)
-        params = messages.Generate(
-            held.volume_id, messages.ANSWER, body.question, body.max_new_tokens, body.history
-        )
-        return await door.reply(
-            request, door.ask(owner, held, params, key or secrets.token_hex(8)), 200
-        )
+        return await write(request, owner, volume, key, messages.ANSWER, body.question, body)
 
     @app.get("/v1/volumes/{id}/attention", responses=_ANSWERS)
     async def attention(
@@ -411,9 +438,7 @@ def _add_routes(app: FastAPI, door: FrontDoor) -> None:
     ) -> Response:
         """Score the slices of a volume for a text, and write nothing."""
         held = door.volumes.find(volume, owner)
-        return await door.reply(
-            request, door.attend(owner, held, text, key or secrets.token_hex(8)), 200
-        )
+        return await door.reply(request, door.attend(owner, held, text, key))
 
     @app.delete(
         "/v1/volumes/{id}",
