@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import sys
+from collections.abc import Mapping
 
 
 class Med2E3Error(Exception):
@@ -63,6 +65,20 @@ def plain_sentence(error: Exception) -> str | None:
         where = f" ({error.filename})" if error.filename else ""
         return f"The system refused a file or a device: {error.strerror or error}{where}."
     return None
+
+
+def check_installed(needed: Mapping[str, str], what: str, extra: str) -> None:
+    """Raise :class:`Med2E3Error` where a package is missing that only ``what`` needs.
+
+    ``needed`` are the names to install by those to import, ``extra`` the one of med2e3's that
+    brings them.
+    """
+    missing = [name for module, name in needed.items() if not importlib.util.find_spec(module)]
+    if missing:
+        raise Med2E3Error(
+            f"{what} packages that are not installed ({', '.join(missing)}); run: "
+            f"pip install 'med2e3[{extra}]'"
+        )
 
 
 _INSTALLED_AS = {"fpdf": "fpdf2"}

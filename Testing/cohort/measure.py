@@ -20,11 +20,11 @@ from typing import Any
 import psutil
 from pyarrow import parquet
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from measured_page import write_figures
 from med2e3.cohort.outcomes import STEPS
 from med2e3.phantoms import make_phantom, write_phantom
-
-BEGIN = "<!-- figures of Testing/cohort/measure.py: begin -->"
-END = "<!-- figures of Testing/cohort/measure.py: end -->"
 
 
 def measure(studies: Path, workers: int, model: Path | None) -> dict[str, Any]:
@@ -85,12 +85,7 @@ def main() -> None:
     figures = table(found, arguments.studies, model)
     print(figures)
     if arguments.page:
-        page = arguments.page.read_text(encoding="utf-8")
-        before, begin, rest = page.partition(BEGIN)
-        _, end, after = rest.partition(END)
-        if not begin or not end:
-            raise SystemExit(f"{arguments.page} lacks the marks {BEGIN} and {END}.")
-        arguments.page.write_text(f"{before}{BEGIN}\n{figures}\n{END}{after}", encoding="utf-8")
+        write_figures(arguments.page, "Testing/cohort/measure.py", f"{figures}\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -17,16 +16,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from evaluation.published import write_ct_rate, write_m3d
+from measured_page import write_figures
 from med2e3.model import EMBEDDED, read_configuration
 
 VOLUMES = 60
 OF_M3D = ("m3d-cap", "m3d-vqa-open", "m3d-vqa-closed")
 
-_TABLE = re.compile(
-    r"(<!-- figures of Testing/evaluation/measure.py: begin -->\n).*?(<!-- figures of "
-    r"Testing/evaluation/measure.py: end -->)",
-    re.DOTALL,
-)
 _LABELS = {
     "bleu1": "BLEU-1",
     "rouge1": "ROUGE-1",
@@ -88,10 +83,7 @@ def main() -> None:
     )
     print(table)
     if given.page:
-        page = given.page.read_text(encoding="utf-8")
-        given.page.write_text(
-            _TABLE.sub(lambda found: found[1] + table + found[2], page), encoding="utf-8"
-        )
+        write_figures(given.page, "Testing/evaluation/measure.py", table)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ docs/checkpoints.md.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import tempfile
 from pathlib import Path
@@ -16,15 +15,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from measured_page import write_figures
 from med2e3.inference import VolumeSession
 from med2e3.model import load_model
 from other_checkpoints import VOLUME, image_tokens, write_lamed, write_medm_vl
-
-_TABLE = re.compile(
-    r"(<!-- figures of Testing/model/measure.py: begin -->\n).*?(<!-- figures of "
-    r"Testing/model/measure.py: end -->)",
-    re.DOTALL,
-)
 
 
 def row(family: str, write, folder: Path) -> str:
@@ -51,10 +45,7 @@ def main() -> None:
     )
     print(table)
     if given.page:
-        page = given.page.read_text(encoding="utf-8")
-        given.page.write_text(
-            _TABLE.sub(lambda found: found[1] + table + found[2], page), encoding="utf-8"
-        )
+        write_figures(given.page, "Testing/model/measure.py", table)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import statistics
 import sys
 import tempfile
@@ -24,6 +23,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from measured_page import write_figures
 from server_process import ServerProcess, opened, user
 from worker_client import small_chest
 
@@ -32,12 +32,6 @@ REPORTS = 12
 """By each user."""
 
 _SECONDS_BETWEEN_READERS = 3
-
-_TABLE = re.compile(
-    r"(<!-- figures of Testing/server/measure.py: begin -->\n).*?(<!-- figures of "
-    r"Testing/server/measure.py: end -->)",
-    re.DOTALL,
-)
 
 
 def scan_of(number: int) -> np.ndarray:
@@ -125,10 +119,7 @@ def main() -> None:
     )
     print(table)
     if given.page:
-        page = given.page.read_text(encoding="utf-8")
-        given.page.write_text(
-            _TABLE.sub(lambda found: found[1] + table + found[2], page), encoding="utf-8"
-        )
+        write_figures(given.page, "Testing/server/measure.py", table)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,7 @@ In the order in which a study meets them:
 
 from __future__ import annotations
 
-import importlib.util
-
-from med2e3.errors import Med2E3Error
+from med2e3.errors import check_installed
 
 _NEEDED = {"ray": "ray[data]", "pyarrow": "pyarrow", "yaml": "PyYAML", "filelock": "filelock"}
 
@@ -29,9 +27,4 @@ _NEEDED = {"ray": "ray[data]", "pyarrow": "pyarrow", "yaml": "PyYAML", "filelock
 def check_packages() -> None:
     """Raise :class:`~med2e3.errors.Med2E3Error` where a package is missing that only cohorts
     need."""
-    missing = [name for module, name in _NEEDED.items() if not importlib.util.find_spec(module)]
-    if missing:
-        raise Med2E3Error(
-            f"Cohorts need packages that are not installed ({', '.join(missing)}); run: "
-            "pip install 'med2e3[cohort]'"
-        )
+    check_installed(_NEEDED, "Cohorts need", "cohort")

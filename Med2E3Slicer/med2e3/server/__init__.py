@@ -19,9 +19,7 @@ In the order in which a request meets them:
 
 from __future__ import annotations
 
-import importlib.util
-
-from med2e3.errors import Med2E3Error
+from med2e3.errors import check_installed
 
 _NEEDED = {
     "ray": "ray[serve]",
@@ -35,9 +33,4 @@ _NEEDED = {
 def check_packages() -> None:
     """Raise :class:`~med2e3.errors.Med2E3Error` where a package is missing that only the server
     needs."""
-    missing = [name for module, name in _NEEDED.items() if not importlib.util.find_spec(module)]
-    if missing:
-        raise Med2E3Error(
-            f"The server needs packages that are not installed ({', '.join(missing)}); run: "
-            "pip install 'med2e3[server]'"
-        )
+    check_installed(_NEEDED, "The server needs", "server")

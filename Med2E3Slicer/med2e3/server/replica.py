@@ -17,7 +17,7 @@ from typing import Any
 from ray import serve
 
 from med2e3.server.events import Event, Events, Failure, Progress, Token
-from med2e3.service.answering import OpenScan, attend, generate, model_loaded, open_prepared
+from med2e3.service.answering import OpenScan, attend, generate_for, model_loaded, open_prepared
 from med2e3.service.answering import volume_opened as opened_message
 from med2e3.service.engine import Call
 from med2e3.service.errors import told
@@ -78,16 +78,7 @@ class Replica:
 
     async def generate(self, volume: ToOpen, key: str, params: messages.Generate) -> Events:
         def work(call: Call, opened: OpenScan) -> messages.Answered:
-            call.progress("prefill", 0, 1)
-            return generate(
-                opened,
-                params.kind,
-                params.question,
-                params.max_new_tokens,
-                history=params.history,
-                on_token=call.token,
-                stop=call.stop,
-            )
+            return generate_for(opened, params, call)
 
         async for event in self._answer("generate", volume, key, work):
             yield event

@@ -20,6 +20,7 @@ from med2e3.attention.arrays import array_message, array_of
 from med2e3.errors import InputError
 from med2e3.inference import Generation, VolumeSession
 from med2e3.model.prompt import REPORT_QUESTION, without_choices
+from med2e3.service.engine import Call
 from med2e3.volume import PreparedVolume, Scan, prepare
 from med2e3.wire.messages import (
     ANSWER,
@@ -28,6 +29,7 @@ from med2e3.wire.messages import (
     Answer,
     Answered,
     Exchange,
+    Generate,
     ModelLoaded,
     ModelName,
     ModelSlice,
@@ -177,6 +179,20 @@ def generate(
         sentences=sentences,
         history_used=generation.history_used,
         sentence_attention=evidence,
+    )
+
+
+def generate_for(opened: OpenScan, params: Generate, call: Call) -> Answered:
+    """Answer the wire's ``generate`` about an open scan."""
+    call.progress("prefill", 0, 1)
+    return generate(
+        opened,
+        params.kind,
+        params.question,
+        params.max_new_tokens,
+        history=params.history,
+        on_token=call.token,
+        stop=call.stop,
     )
 
 

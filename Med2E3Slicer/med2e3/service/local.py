@@ -76,19 +76,9 @@ class LocalEngine:
         return volume_opened(opened, volume_id)
 
     def generate(self, params: messages.Generate, call: Call) -> messages.Answered:
-        from med2e3.service import answering
+        from med2e3.service.answering import generate_for
 
-        opened = self._opened(params.volume_id)
-        call.progress("prefill", 0, 1)
-        return answering.generate(
-            opened,
-            params.kind,
-            params.question,
-            params.max_new_tokens,
-            history=params.history,
-            on_token=call.token,
-            stop=call.stop,
-        )
+        return generate_for(self._opened(params.volume_id), params, call)
 
     def attend(self, params: messages.Attend, call: Call) -> messages.Answered:
         from med2e3.service import answering
