@@ -8,14 +8,15 @@ _GROUP = "Med2E3Slicer/"
 
 class Preferences:
     """``python`` runs the engine, ``modelFolder`` holds the checkpoint (both paths, empty for
-    the default), ``device`` is "auto", "cpu" or "cuda", and ``precision`` "auto", "float32" or
-    "bfloat16". ``isSetUp`` tells whether the user has chosen a model, be it the default.
+    the default), ``device`` is "auto", "cpu" or "cuda", and ``precision`` "auto", "float32",
+    "bfloat16", "int8" or "int4". ``isSetUp`` tells whether the user has chosen a model, be it the
+    default. ``readsAhead`` tells whether a scan is read as soon as it is chosen.
 
     ``usesServer`` tells that the engine is on a server, at ``serverAddress``; ``tokenFile`` is the
     path of the file with the user's token, which itself is never kept here."""
 
     DEVICES = ("auto", "cpu", "cuda")
-    PRECISIONS = ("auto", "float32", "bfloat16")
+    PRECISIONS = ("auto", "float32", "bfloat16", "int8", "int4")
 
     @property
     def python(self):
@@ -48,6 +49,14 @@ class Preferences:
     @precision.setter
     def precision(self, precision):
         _write("precision", precision)
+
+    @property
+    def readsAhead(self):
+        return slicer.util.settingsValue(_GROUP + "readsAhead", True, converter=slicer.util.toBool)
+
+    @readsAhead.setter
+    def readsAhead(self, readsAhead):
+        qt.QSettings().setValue(_GROUP + "readsAhead", readsAhead)
 
     @property
     def usesServer(self):

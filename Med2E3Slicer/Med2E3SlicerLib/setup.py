@@ -30,9 +30,9 @@ class Examination:
 
     ``lacking`` are names of packages without which nothing runs, ``lackingForExports`` of those
     without which reports are not exported as DICOM and PDF. ``problems`` are sentences about the
-    Python, ``modelProblem`` is one about the model's files. Memory is in bytes, on a card as the
-    model's bfloat16, on the processor as float32, which is what "auto" takes; ``cpuSeconds`` is
-    how long a report may take on the processor, None where that is not worth a word.
+    Python, ``modelProblem`` is one about the model's files. ``memory`` are the bytes that the model
+    takes by precision, widest first; ``cpuSeconds`` is how long a report may take on the processor,
+    None where that is not worth a word.
     """
 
     python: str
@@ -44,8 +44,7 @@ class Examination:
     modelName: str
     modelProblem: str
     modelIsDownloaded: bool
-    bytesOnCard: int
-    bytesOnCpu: int
+    memory: dict
     cpuSeconds: float | None
 
     @property
@@ -159,10 +158,10 @@ class Setup:
         found = self.examination
         if self.preferences.usesServer or found is None or found.cpuSeconds is None:
             return []
-        precision = self.preferences.precision
+        needed = self._memoryNeeded(found)
         if found.cards and self.preferences.device != "cpu":
             return _memoryDoubts(
-                found.bytesOnCpu if precision == "float32" else found.bytesOnCard,
+                needed,
                 max(card["memory_free"] for card in found.cards),
                 _("the graphics card"),
             )
@@ -175,10 +174,15 @@ class Setup:
             ).format(time=timeInWords(found.cpuSeconds))
         ]
         return doubts + _memoryDoubts(
-            found.bytesOnCard if precision == "bfloat16" else found.bytesOnCpu,
+            needed,
             processor["memory_free"],
             _("this computer"),
         )
+
+    def _memoryNeeded(self, found):
+        """Bytes that the model takes in the chosen precision. "auto" takes what fits, so it needs
+        no more than the smallest one."""
+        return found.memory.get(self.preferences.precision) or min(found.memory.values())
 
     # -- the models ----------------------------------------------------------------------
 
@@ -332,7 +336,6 @@ def _examinationOf(told):
         modelName=model.get("name", ""),
         modelProblem=model.get("problem", ""),
         modelIsDownloaded=model.get("downloaded", False),
-        bytesOnCard=model.get("bytes_on_card", 0),
-        bytesOnCpu=model.get("bytes_on_cpu", 0),
+        memory=model.get("memory", {}),
         cpuSeconds=told["cpu_seconds"],
     )

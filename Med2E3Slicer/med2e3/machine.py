@@ -57,7 +57,8 @@ def examine(model_folder: Path | None = None) -> dict[str, Any]:
 
     ``lacking`` names the packages without which nothing runs, ``lacking_for_exports`` the others.
     ``model`` tells about the checkpoint in ``model_folder``, or the embedded one; ``problem`` in it
-    is a sentence, empty if its files are there. ``cpu_seconds`` estimates how long a report takes
+    is a sentence, empty if its files are there, ``memory`` the bytes that the model takes as it
+    answers, by precision. ``cpu_seconds`` estimates how long a report takes
     on this CPU; None for a model so small that nobody waits for it, or that cannot be read. Where
     something is missing, ``machine`` and ``model`` are None.
     """
@@ -113,29 +114,29 @@ def _machine() -> dict[str, Any]:
 def _model(folder: Path | None) -> dict[str, Any]:
     from med2e3.download import RECORD
     from med2e3.model import EMBEDDED
-    from med2e3.model.checkpoint import checkpoint_size
+    from med2e3.model.checkpoint import checkpoint_memory, checkpoint_size
     from med2e3.model.identity import card_of
 
     folder = folder or EMBEDDED
     try:
-        size, problem = checkpoint_size(folder), ""
+        size, memory, problem = checkpoint_size(folder), checkpoint_memory(folder), ""
     except InputError as error:
-        size, problem = 0, str(error)
+        size, memory, problem = 0, {}, str(error)
     card = None if problem else card_of(folder)
-    # Checkpoints hold two bytes a parameter; a CPU computes with four.
     return {
         "name": card.name if card else "",
         "trained_on": card.trained_on if card else "",
         "description": card.description if card else "",
         "problem": problem,
         "downloaded": (folder / RECORD).is_file(),
-        "bytes_on_card": size,
-        "bytes_on_cpu": 2 * size,
+        "bytes_on_disk": size,
+        "memory": memory,
     }
 
 
 def _cpu_seconds(model: dict[str, Any] | None) -> float | None:
-    parameters = model["bytes_on_card"] / 2 if model else 0
+    # Checkpoints hold two bytes a parameter.
+    parameters = model["bytes_on_disk"] / 2 if model else 0
     if parameters < _SMALLEST_WORTH_AN_ESTIMATE:
         return None
     flop_per_second, bytes_per_second = _cpu_speed()

@@ -148,7 +148,7 @@ class FirstUseTest(SetupTestCase):
 
 
 class DoubtsTest(SetupTestCase):
-    def examined(self, cards=(), bytesOnCard=9_000_000_000, free=21_000_000_000, seconds=240.0):
+    def examined(self, cards=(), memory=None, free=21_000_000_000, seconds=240.0):
         found = library("setup").Examination(
             python="3.11.7",
             engine="0.1.0",
@@ -162,8 +162,7 @@ class DoubtsTest(SetupTestCase):
             modelName="Med-2E3",
             modelProblem="",
             modelIsDownloaded=True,
-            bytesOnCard=bytesOnCard,
-            bytesOnCpu=2 * bytesOnCard,
+            memory=memory or {"float32": 18e9, "bfloat16": 9e9, "int8": 6e9, "int4": 4e9},
             cpuSeconds=seconds,
         )
         self.setup._examination, self.setup._examinedChoice = found, self.setup._choice()
@@ -178,9 +177,14 @@ class DoubtsTest(SetupTestCase):
         self.assertIn("estimate", sentence)
 
     def test_too_little_memory_is_told(self):
+        self.preferences.precision = "float32"
         sentences = self.examined(free=10e9)
         self.assertIn("18.0 GB", sentences[1])
         self.assertIn("10.0 GB", sentences[1])
+
+    def test_the_precision_that_is_chosen_for_the_machine_needs_no_more_than_it_has(self):
+        self.assertEqual(len(self.examined(free=5e9)), 1)
+        self.assertIn("4.0 GB", self.examined(free=3e9)[1])
 
     def test_a_card_with_room_raises_no_doubt(self):
         self.assertEqual(self.examined(cards=[self.card(12e9)]), [])
@@ -196,7 +200,7 @@ class DoubtsTest(SetupTestCase):
         self.assertIn("minutes", sentence)
 
     def test_a_small_model_raises_no_doubt(self):
-        self.assertEqual(self.examined(seconds=None, bytesOnCard=1000), [])
+        self.assertEqual(self.examined(seconds=None, memory={"float32": 1000}), [])
         self.assertFalse(self.setup.needsExamination())
 
     def test_another_choice_makes_the_examination_void(self):

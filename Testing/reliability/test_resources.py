@@ -84,15 +84,19 @@ def test_another_error_is_no_lack_of_memory(error):
     assert not lacks_memory(error)
 
 
+ON_THE_PROCESSOR = [("cpu", "bfloat16"), ("cpu", "int8"), ("cpu", "int4")]
+
+
 @pytest.mark.parametrize(
     ("device", "dtype", "steps"),
     [
-        ("auto", "auto", [("cpu", "bfloat16")]),
-        ("cuda", "float32", [("cuda", "bfloat16"), ("cpu", "bfloat16")]),
-        ("cuda", "auto", [("cpu", "bfloat16")]),
-        ("cpu", "auto", [("cpu", "bfloat16")]),
-        ("cpu", "float32", [("cpu", "bfloat16")]),
-        ("cpu", "bfloat16", []),
+        ("auto", "auto", ON_THE_PROCESSOR),
+        ("cuda", "float32", [("cuda", "bfloat16"), *ON_THE_PROCESSOR]),
+        ("cuda", "auto", ON_THE_PROCESSOR),
+        ("cpu", "auto", ON_THE_PROCESSOR),
+        ("cpu", "float32", ON_THE_PROCESSOR),
+        ("cpu", "bfloat16", ON_THE_PROCESSOR[1:]),
+        ("cpu", "int4", []),
     ],
 )
 def test_each_setting_has_a_next_smaller_one_until_there_is_none(device, dtype, steps):

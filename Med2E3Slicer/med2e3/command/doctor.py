@@ -37,6 +37,14 @@ def doctor(
         raise typer.Exit(2)
 
 
+def _print_memory(needed: dict[str, int], devices: list[dict[str, Any]]) -> None:
+    """What the model takes in each precision, and where there is room for it."""
+    for name, size in needed.items():
+        fitting = [one["name"] for one in devices if one["memory_free"] >= size]
+        room = f"fits {', '.join(fitting)}" if fitting else "fits nowhere here"
+        print(f"  {name:9} {size / 2**30:5.1f} GiB, {room}")
+
+
 def _print_for_people(found: dict[str, Any]) -> None:
     print(f"med2e3 {found['med2e3']}, Python {found['python']} ({found['interpreter']})")
     print(found["system"])
@@ -52,6 +60,7 @@ def _print_for_people(found: dict[str, Any]) -> None:
         problems.append(found["model"]["problem"])
     elif found["model"]:
         print(f"Model: {found['model']['description']}")
+        _print_memory(found["model"]["memory"], found["machine"]["devices"])
     if found["cpu_seconds"]:
         print(f"A report on the CPU takes about {found['cpu_seconds'] / 60:.0f} minutes.")
     for sentence in problems:

@@ -26,6 +26,8 @@ class Dtype(str, Enum):
     auto = "auto"
     float32 = "float32"
     bfloat16 = "bfloat16"
+    int8 = "int8"
+    int4 = "int4"
 
 
 VolumePath = Annotated[

@@ -15,6 +15,7 @@ from med2e3.errors import Cancelled, InputError
 from med2e3.inference.beginning import Beginning, take_over
 from med2e3.inference.generation import GrowingText, OnToken, greedy_logits
 from med2e3.inference.interruption import StopSignal, stoppable
+from med2e3.inference.offloading import encoders_at_hand
 from med2e3.model import EncodedVolume, LoadedModel, ScoredVolume
 from med2e3.model.prompt import PastTurn, Prompt
 
@@ -66,7 +67,7 @@ class VolumeSession:
     ) -> EncodedVolume:
         """Run both encoders, once; later calls return the same. Raises Cancelled after ``stop``."""
         if self._encoded is None:
-            with stoppable(self.model, stop):
+            with encoders_at_hand(self.model), stoppable(self.model, stop):
                 self._encoded = self._encode(progress or (lambda done, total: None))
         return self._encoded
 
@@ -250,7 +251,7 @@ def end_tokens(model: LoadedModel) -> set[int]:
 def _no_numbers(model: LoadedModel) -> InputError:
     return InputError(
         f"The model {model.identity.name} does not compute numbers: its weights are damaged, or "
-        f"too large for {str(model.dtype).removeprefix('torch.')}; examine its folder with "
+        f"too large for {model.precision}; examine its folder with "
         "`med2e3 model check`, or choose the precision float32."
     )
 

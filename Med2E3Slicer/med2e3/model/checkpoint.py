@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import torch
@@ -15,9 +17,19 @@ from med2e3.model.configuration import Configuration, read_configuration
 from med2e3.model.families import LAMED, NAMES, PREFIXES, tokenizer_folder
 from med2e3.model.identity import EMBEDDED, Card, ModelIdentity, card_of, hash_of
 from med2e3.model.med2e3 import LoadedModel, Med2E3
+from med2e3.model.precision import BITS, Precision, chosen_precision, size_of
 from med2e3.model.prompt import TOKENIZER_FILES, PromptTokenizer, ScoringTokenizer
+from med2e3.model.quantised import HEAD_BITS, quantised, quantised_on_a_card
 from med2e3.model.volume_only import LamedPromptTokenizer, VolumeOnly
-from med2e3.model.weights import Weights, assign_weights, brief, read_weights, weight_files
+from med2e3.model.weights import (
+    Weights,
+    assign_weights,
+    brief,
+    tensor_of,
+    weight_files,
+    weights_in,
+)
+from med2e3.model.widening import widen
 
 LoadProgress = Callable[[int, int], None]
 """Told (done, total) in MiB as the files are read."""
@@ -44,19 +56,16 @@ def load_model(
 ) -> LoadedModel:
     """Load a checkpoint folder, or the embedded model without one.
 
-    ``device`` is "auto" (a CUDA card if there is one), "cpu" or "cuda"; ``dtype`` "auto" (bfloat16
-    on a card, float32 on a CPU), "float32" or "bfloat16"; ``network`` a variant of the network
-    that the same files fill. Raises :class:`~med2e3.errors.InputError` that names the file that is
+    ``device`` is "auto" (a CUDA card if there is one), "cpu" or "cuda"; ``dtype`` one of
+    :data:`med2e3.model.precision.NAMES`; ``network`` a variant of the network that the same files
+    fill. Raises :class:`~med2e3.errors.InputError` that names the file that is
     missing, broken or not to be trusted, and what to do.
     """
     chosen_device = _device(device)
-    chosen_dtype = _dtype(dtype, chosen_device)
     folder = _checked_folder(folder)
     configuration = read_configuration(folder)
-    if configuration.family in PREFIXES:
-        if network is not LoadedModel:
-            raise InputError(f"A variant of Med-2E3 cannot be made of {configuration.family}.")
-        network = VolumeOnly
+    if configuration.family in PREFIXES and network is not LoadedModel:
+        raise InputError(f"A variant of Med-2E3 cannot be made of {configuration.family}.")
     prompt_tokenizer, scoring_tokenizer = _tokenizers(folder, configuration)
     parts = _parts(configuration)
     files = {part: weight_files(folder / part) for part in parts}
@@ -67,19 +76,14 @@ def load_model(
     card = card_of(folder)
     sha256 = hash_of(folder, identity_files(folder), advance)
 
-    with parameters_without_memory():
-        try:
-            model = network(configuration)
-        except Exception as error:
-            raise InputError(
-                f"{folder / 'config.json'} describes a network that cannot be built "
-                f"({brief(error)}); download or copy it again."
-            ) from error
+    model = _network_without_memory(folder, configuration, network)
+    precision = model.precision = chosen_precision(dtype, chosen_device, size_of(model))
     for part in parts:
-        _fill(model, part, files[part], chosen_device, chosen_dtype)
+        _fill(model, part, files[part], chosen_device, precision)
         advance(sum(path.stat().st_size for path in files[part]))
-    model.llm.tie_weights()
     model.to(chosen_device)
+    if precision.weights != "float32" and chosen_device.type == "cpu":
+        model.map_encoders_anew = partial(_map_encoders, model, files, precision)
     model.eval()
     model.prompt_tokenizer = prompt_tokenizer
     if scoring_tokenizer:
@@ -112,6 +116,16 @@ def checkpoint_size(folder: Path | None = None) -> int:
     return sum(path.stat().st_size for path in files)
 
 
+def checkpoint_memory(folder: Path | None = None) -> dict[str, int]:
+    """The bytes that a checkpoint's model takes as it answers, by precision, widest first.
+
+    Raises :class:`~med2e3.errors.InputError` for a ``config.json`` that describes no network.
+    """
+    folder = _checked_folder(folder)
+    size = size_of(_network_without_memory(folder, read_configuration(folder)))
+    return {name: size.memory_in(name) for name in BITS}
+
+
 def identity_files(folder: Path) -> list[Path]:
     """Every file that the network and its words are made of."""
     configuration = read_configuration(folder)
@@ -124,28 +138,76 @@ def identity_files(folder: Path) -> list[Path]:
     return [path for path in named if path.is_file()] + weights
 
 
+def _network_without_memory(
+    folder: Path, configuration: Configuration, network: type[LoadedModel] = LoadedModel
+) -> LoadedModel:
+    """The network that a folder's configuration describes; its parameters have shapes alone."""
+    with parameters_without_memory():
+        try:
+            return (VolumeOnly if configuration.family in PREFIXES else network)(configuration)
+        except Exception as error:
+            raise InputError(
+                f"{folder / 'config.json'} describes a network that cannot be built "
+                f"({brief(error)}); download or copy it again."
+            ) from error
+
+
 def _fill(
-    model: Med2E3, part: str, files: list[Path], device: torch.device, dtype: torch.dtype
+    model: Med2E3, part: str, files: list[Path], device: torch.device, precision: Precision
 ) -> None:
     """Put the weights of one part's folder where they belong."""
-    weights: Weights = {}
-    for path in files:
-        weights |= read_weights(path)
     for module, prefix in modules_of(model, part):
+        weights = weights_in(files, prefix)
+        is_language_model = module is model.llm
+        if is_language_model and precision.bits:
+            _quantise(module, weights, files[0], device, precision)
+        if precision.keeps_narrow:
+            widen(module, precision.dtype, few_rows_stay_narrow=is_language_model)
         assign_weights(
             module,
-            {
-                key.removeprefix(prefix): tensor
-                for key, tensor in weights.items()
-                if key.startswith(prefix)
-            },
+            weights,
             files[0],
             device=device,
-            dtype=dtype,
-            optional=_may_be_tied(model.configuration)
-            if module is model.llm
-            else lambda name: False,
+            dtype=precision.dtype,
+            optional=_may_be_tied(model.configuration) if is_language_model else lambda name: False,
         )
+        if is_language_model and not precision.bits:
+            model.llm.tie_weights()
+
+
+def _map_encoders(model: Med2E3, files: Mapping[str, list[Path]], precision: Precision) -> None:
+    """Map the weights of both encoders anew. Nothing of them is in memory then."""
+    for part in files:
+        for module, prefix in modules_of(model, part):
+            if module in (getattr(model, "vision2d_model", None), model.vision3d_model):
+                weights = weights_in(files[part], prefix)
+                device = torch.device("cpu")
+                assign_weights(
+                    module, weights, files[part][0], device=device, dtype=precision.dtype
+                )
+
+
+def _quantise(
+    llm: Any, weights: Weights, source: Path, device: torch.device, precision: Precision
+) -> None:
+    """Replace the linear layers of a language model by such of fewer bits, one after the other, so
+    that no more than one is in memory as it was."""
+    head = llm.get_output_embeddings()
+    for name in [name for name, one in llm.named_modules() if isinstance(one, nn.Linear)]:
+        layer = llm.get_submodule(name)
+        stored = f"{name}.weight"
+        if layer is head and stored not in weights:
+            stored = "model.embed_tokens.weight"
+        weight = tensor_of(weights, stored, layer.weight.shape, source)
+        bias = None
+        if layer.bias is not None:
+            bias = tensor_of(weights, f"{name}.bias", layer.bias.shape, source)
+        bits = HEAD_BITS if layer is head else precision.bits or HEAD_BITS
+        if device.type == "cuda":
+            smaller = quantised_on_a_card(weight, bias, bits)
+        else:
+            smaller = quantised(weight, bias, bits, precision.dtype)
+        llm.set_submodule(name, smaller)
 
 
 def modules_of(model: Med2E3, part: str) -> list[tuple[nn.Module, str]]:
@@ -224,14 +286,6 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
-
-
-def _dtype(name: str, device: torch.device) -> torch.dtype:
-    if name not in ("auto", "float32", "bfloat16"):
-        raise InputError(f"There is no precision {name!r}; choose auto, float32 or bfloat16.")
-    if name == "auto":
-        name = "bfloat16" if device.type == "cuda" else "float32"
-    return torch.float32 if name == "float32" else torch.bfloat16
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from med2e3.model.configuration import (
     checked_llm,
     read_json,
 )
-from med2e3.model.weights import read_weights, weight_files
+from med2e3.model.weights import weight_files, weights_in
 
 LAMED, MEDM_VL = "lamed_phi3", "lvlm"
 
@@ -155,9 +155,4 @@ def _configuration(
 
 
 def _shapes(folder: Path, prefix: str) -> dict[str, torch.Size]:
-    return {
-        name.removeprefix(prefix): tensor.shape
-        for path in weight_files(folder)
-        for name, tensor in read_weights(path).items()
-        if name.startswith(prefix)
-    }
+    return {name: tensor.shape for name, tensor in weights_in(weight_files(folder), prefix).items()}

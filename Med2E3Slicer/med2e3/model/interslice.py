@@ -38,7 +38,7 @@ def slice_keys(tokens_2d: torch.Tensor, tokens_3d: torch.Tensor, groups: int) ->
     of_group = tokens_3d.float().view(groups, -1, width)
     of_slice = of_group.sum(dim=1).repeat_interleave(slices // groups, dim=0)
     count = patches + of_group.shape[1]
-    keys: torch.Tensor = (tokens_2d.float().sum(dim=1) + of_slice) / count
+    keys: torch.Tensor = (tokens_2d.sum(dim=1, dtype=torch.float32) + of_slice) / count
     return keys
 
 

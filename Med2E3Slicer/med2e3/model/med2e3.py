@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -22,6 +23,9 @@ from med2e3.model.interslice import (
 from med2e3.model.prompt import PromptTokenizer, ScoringTokenizer
 from med2e3.model.vision2d import SliceEncoder
 from med2e3.model.vision3d import VolumeEncoder
+
+if TYPE_CHECKING:
+    from med2e3.model.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -72,15 +76,16 @@ class Med2E3(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return self._some_weight.device
+        return self._some_bias.device
 
     @property
     def dtype(self) -> torch.dtype:
-        return self._some_weight.dtype
+        """What is computed in. Weights may be kept in less; biases are not."""
+        return self._some_bias.dtype
 
     @property
-    def _some_weight(self) -> torch.Tensor:
-        return next(self.vision3d_connector.parameters())
+    def _some_bias(self) -> torch.Tensor:
+        return cast(torch.Tensor, self.vision3d_connector[-1].bias)
 
     @property
     def depth_groups(self) -> int:
@@ -148,11 +153,14 @@ class LoadedModel(Med2E3):
     """The network with its weights, its tokenizers and its identity.
 
     ``scores_slices`` tells whether it has a 2D path and text-guided scores; a family without
-    (:mod:`med2e3.model.volume_only`) has no ``scoring_tokenizer`` either.
+    (:mod:`med2e3.model.volume_only`) has no ``scoring_tokenizer`` either. ``map_encoders_anew``
+    gives back the memory of the encoders' weights, where they can be read from the files again.
     """
 
     scores_slices = True
     identity: ModelIdentity
+    precision: Precision
+    map_encoders_anew: Callable[[], None] = staticmethod(lambda: None)
     prompt_tokenizer: PromptTokenizer
     scoring_tokenizer: ScoringTokenizer
 

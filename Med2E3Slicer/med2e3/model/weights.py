@@ -10,8 +10,10 @@ import pickle
 import pickletools
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,8 +21,10 @@ from torch import nn
 
 from med2e3.errors import InputError
 from med2e3.model.configuration import read_json
+from med2e3.model.widening import stays_narrow
 
-Weights = dict[str, torch.Tensor]
+Weights = Mapping[str, torch.Tensor]
+"""Tensors by name. Those of a safetensors file come from it anew each time one is asked for."""
 
 _WHOLE = ("model.safetensors", "pytorch_model.safetensors", "pytorch_model.bin")
 _INDEX = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
@@ -51,7 +55,56 @@ def read_weights(path: Path) -> Weights:
 
     Raises InputError for a file that is truncated, holds anything but tensors, or is compressed.
     """
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_bin(path)
+    return _MappedFile(path) if path.suffix == ".safetensors" else _read_bin(path)
+
+
+def weights_in(files: Iterable[Path], prefix: str = "") -> Weights:
+    """The tensors of several files whose names begin with ``prefix``, by the rest of their names.
+
+    Raises InputError as :func:`read_weights` does.
+    """
+    return _OfSeveralFiles([read_weights(path) for path in files], prefix)
+
+
+class _OfSeveralFiles(Mapping[str, torch.Tensor]):
+    def __init__(self, files: Iterable[Weights], prefix: str) -> None:
+        self._places = {
+            name.removeprefix(prefix): (file, name)
+            for file in files
+            for name in file
+            if name.startswith(prefix)
+        }
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        file, full_name = self._places[name]
+        return file[full_name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def tensor_of(weights: Weights, name: str, shape: torch.Size, source: Path) -> torch.Tensor:
+    """One tensor. Raises InputError if it is missing, has another shape or is no floating point."""
+    if name not in weights:
+        raise InputError(
+            f"{source} lacks the tensor {name}; it is not complete or belongs to another "
+            "model: download or copy it again."
+        )
+    tensor = weights[name]
+    if tensor.shape != shape:
+        raise InputError(
+            f"{source}: the tensor {name} has the shape {tuple(tensor.shape)}, and "
+            f"config.json asks for {tuple(shape)}; both must come from one checkpoint."
+        )
+    if not tensor.is_floating_point():
+        raise InputError(
+            f"{source}: the tensor {name} is of the type {tensor.dtype}, not floating "
+            "point; quantised checkpoints cannot be read."
+        )
+    return tensor
 
 
 def assign_weights(
@@ -67,29 +120,17 @@ def assign_weights(
 
     Each must be there with its shape; ``optional`` tells which may be missing. Tensors that the
     module has no place for are ignored (stored heads that are not used, tensors that newer MONAI
-    versions add). Raises InputError that names the first tensor that is missing or does not fit.
+    versions add). They become ``dtype``, but for those that stay as narrow as they are
+    (:mod:`med2e3.model.widening`). Raises InputError that names the first tensor that is missing or
+    does not fit.
     """
-    wanted = {
-        name: place for name, place in _parameters(module).items() if name in weights or
-        not optional(name)
-    }  # fmt: skip
-    for name, place in wanted.items():
-        if name not in weights:
-            raise InputError(
-                f"{source} lacks the tensor {name}; it is not complete or belongs to another "
-                "model: download or copy it again."
-            )
-        if weights[name].shape != place.shape:
-            raise InputError(
-                f"{source}: the tensor {name} has the shape {tuple(weights[name].shape)}, and "
-                f"config.json asks for {tuple(place.shape)}; both must come from one checkpoint."
-            )
-        if not weights[name].is_floating_point():
-            raise InputError(
-                f"{source}: the tensor {name} is of the type {weights[name].dtype}, not floating "
-                "point; quantised checkpoints cannot be read."
-            )
-    state = {name: weights[name].to(device=device, dtype=dtype) for name in wanted}
+    state = {}
+    for name, place in _parameters(module).items():
+        if name not in weights and optional(name):
+            continue
+        tensor = tensor_of(weights, name, place.shape, source)
+        kept = tensor.dtype if stays_narrow(module, name) and tensor.itemsize < 4 else dtype
+        state[name] = tensor.to(device=device, dtype=kept)
     module.load_state_dict(state, strict=False, assign=True)
     for parameter in module.parameters():
         parameter.requires_grad_(False)
@@ -120,15 +161,39 @@ def _shards(index: Path) -> list[Path]:
     return shards
 
 
-def _read_safetensors(path: Path) -> Weights:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError, OSError) as error:
-        raise InputError(
-            f"{path} is not a complete safetensors file ({brief(error)}); download or copy it "
-            "again."
-        ) from None
+class _MappedFile(Mapping[str, torch.Tensor]):
+    """The tensors of a safetensors file. Each has the file mapped for itself, so that what was read
+    of it leaves the memory with the tensor: a model that is loaded in another precision never has
+    the whole file in memory beside it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._opened() as file:
+            self._names = tuple(file.keys())
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        if name not in self._names:
+            raise KeyError(name)
+        with self._opened() as file:
+            tensor: torch.Tensor = file.get_tensor(name)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        try:
+            with safe_open(self._path, framework="pt") as file:
+                yield file
+        except (SafetensorError, ValueError, OSError) as error:
+            raise InputError(
+                f"{self._path} is not a complete safetensors file ({brief(error)}); download or "
+                "copy it again."
+            ) from None
 
 
 def _read_bin(path: Path) -> Weights:

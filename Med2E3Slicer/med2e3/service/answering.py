@@ -225,7 +225,7 @@ def model_loaded(model: LoadedModel) -> ModelLoaded:
         trained_on=identity.trained_on,
         description=identity.description,
         device=str(model.device),
-        dtype=str(model.dtype).removeprefix("torch."),
+        dtype=str(model.precision),
         scores_slices=model.scores_slices,
     )
 

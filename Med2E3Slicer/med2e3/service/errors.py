@@ -22,8 +22,8 @@ def told(method: str, error: Exception) -> tuple[int, str]:
         log.warning("%s lacked memory", method)
         return jsonrpc.OUT_OF_MEMORY, (
             f"There was not enough memory to {_DOINGS.get(method, 'answer')}; close other "
-            "programs, or let the model take less: bfloat16 instead of float32, or the processor "
-            "instead of the graphics card."
+            "programs, or let the model take less: bfloat16 instead of float32, the processor "
+            "instead of the graphics card, or 8 or 4 bits."
         )
     if isinstance(error, InputError):
         return jsonrpc.INPUT_ERROR, str(error)

@@ -31,7 +31,7 @@ from med2e3.model.checkpoint import PARTS
 from med2e3.model.configuration import RELEASED, read_configuration, read_json
 from med2e3.model.prompt import SYSTEM, TOKENIZER_FILES
 from med2e3.model.saving import part_weights, save_part
-from med2e3.model.weights import Weights, assign_weights, read_weights, weight_files
+from med2e3.model.weights import assign_weights, weight_files, weights_in
 
 _LINES = 100_000
 """Lines that a tokenizer learns from at most."""
@@ -246,18 +246,11 @@ def _fill_pretrained(model: Med2E3, network: dict[str, Any]) -> None:
         folder = pretrained_folder(network[name], name)
         if folder is None:
             continue
-        weights: Weights = {}
         files = weight_files(folder)
-        for path in files:
-            weights |= read_weights(path)
         for module, prefix in places:
             assign_weights(
                 module,
-                {
-                    key.removeprefix(prefix): tensor
-                    for key, tensor in weights.items()
-                    if key.startswith(prefix)
-                },
+                weights_in(files, prefix),
                 files[0],
                 device=torch.device("cpu"),
                 dtype=torch.float32,

@@ -50,7 +50,11 @@ class Initialized:
 
 @dataclass(frozen=True)
 class LoadModel:
-    """Load a checkpoint folder; without ``folder`` the model that the engine brings along."""
+    """Load a checkpoint folder; without ``folder`` the model that the engine brings along.
+
+    ``device`` is "auto", "cpu" or "cuda"; ``dtype`` "auto", "float32", "bfloat16", or "int8" or
+    "int4", which are the language model's weights.
+    """
 
     folder: str | None = None
     device: str = "auto"
@@ -59,12 +63,16 @@ class LoadModel:
     def smaller(self) -> LoadModel | None:
         """The same model where it takes less memory, None where it cannot take less.
 
-        First half the precision; then the processor, whose memory is mostly the larger one.
+        First half the precision; then the processor, whose memory is mostly the larger one; there
+        a language model of 8 bits, then of 4.
         """
-        # "auto" is half the precision on a card already, and not on a processor.
+        # "auto" is half the precision on a card already, and may be none on a processor.
         if self.dtype == "float32" or (self.device == "cpu" and self.dtype == "auto"):
             return replace(self, dtype="bfloat16")
-        return None if self.device == "cpu" else replace(self, device="cpu", dtype="bfloat16")
+        if self.device != "cpu":
+            return replace(self, device="cpu", dtype="bfloat16")
+        fewer = {"bfloat16": "int8", "int8": "int4"}.get(self.dtype)
+        return replace(self, dtype=fewer) if fewer else None
 
 
 @dataclass(frozen=True)
