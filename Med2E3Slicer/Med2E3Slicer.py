@@ -31,6 +31,9 @@ from Med2E3SlicerLib.setup import Setup
 
 HOMEPAGE = "https://github.com/med2e3/SlicerMed2E3"
 
+REST_BEFORE_READING_AHEAD = 1000
+"""Milliseconds that a choice of scan must stand before the scan is read ahead."""
+
 
 class Med2E3Slicer(ScriptedLoadableModule):
     """What Slicer's list of modules shows."""
@@ -87,8 +90,14 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = None
         self._waiting = None
         self._accepted = set()
+        self._acceptedOfModel = set()
+        self._aheadTimer = qt.QTimer()
+        self._aheadTimer.setSingleShot(True)
+        self._aheadTimer.setInterval(REST_BEFORE_READING_AHEAD)
+        self._aheadTimer.connect("timeout()", self._readAhead)
         self._parameterNodeGuiTag = None
         self._shownVolumeId = None
+        self._seen = None
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -100,6 +109,7 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.workbench.volumeSelector.setMRMLScene(slicer.mrmlScene)
         self.workbench.requested.connect(self._onRequested)
         self.workbench.settings.logRequested.connect(self._saveLog)
+        self.workbench.settings.changed.connect(self._aheadTimer.start)
         self.modelSetup.removing.connect(self.logic.engine.kill)
         self.modelSetup.examined.connect(lambda examination: self._goOnAfterExamination())
         self.modelSetup.examinationFailed.connect(lambda sentence: self._goOnAfterExamination())
@@ -124,6 +134,7 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The panel stays bound: a request goes on while other modules are shown."""
 
     def cleanup(self):
+        self._aheadTimer.stop()
         if self.logic:
             self._bind(None)
             self.modelSetup.close()
@@ -169,6 +180,10 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._shownVolumeId = volumeId
             self.workbench.doubts.dismiss()
             self.workbench.showVolume(volumeNode)
+        seen = volumeId, parameters.plane, parameters.window
+        if seen != self._seen:
+            self._seen = seen
+            self._aheadTimer.start()
 
     def _onSceneCloses(self, caller, event):
         self._bind(None)
@@ -214,6 +229,7 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         def goOn():
             self._accepted.add(accepted)
+            self._acceptedOfModel.add(tuple(self.modelSetup.doubts()))
             if parameters is self._parameterNode:
                 self.logic.request(parameters, request)
 
@@ -221,6 +237,20 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.workbench.doubts.ask(doubts, goOn)
         else:
             goOn()
+
+    def _readAhead(self):
+        """Let the chosen scan be read before anything is asked, once the reader has chosen a model
+        and accepted what speaks against it."""
+        doubts = tuple(self.modelSetup.doubts())
+        isAccepted = not doubts or doubts in self._acceptedOfModel
+        isKnown = self.modelSetup.preferences.isSetUp and not self.modelSetup.needsExamination()
+        parameters = self._parameterNode
+        if parameters is not None and isKnown and isAccepted:
+            self.logic.controller.readAhead(
+                parameters.inputVolume, parameters.plane, parameters.window
+            )
+        else:
+            self.logic.controller.readAhead(None)
 
     def _saveLog(self):
         path = qt.QFileDialog.getSaveFileName(

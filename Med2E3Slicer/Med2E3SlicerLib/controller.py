@@ -35,7 +35,8 @@ _REST = 300
 
 
 class State(Enum):
-    """What the module does: nothing, or one of the phases of a request, in their order."""
+    """What the module does: nothing, or one of the phases of a request, in their order. AHEAD is
+    reading a scan that nobody has asked about yet."""
 
     IDLE = "idle"
     STARTING = "starting"
@@ -45,6 +46,7 @@ class State(Enum):
     ENCODING = "encoding"
     WRITING = "writing"
     EXPORTING = "exporting"
+    AHEAD = "ahead"
     CANCELLING = "cancelling"
     FAILED = "failed"
 
@@ -52,7 +54,7 @@ class State(Enum):
 @dataclass(eq=False)
 class _Run:
     """A request on its way. An export has none, and what opens a scan again after the worker was
-    lost has none yet. Volumes are held by id: they can go at any time."""
+    lost, or before anyone asks, has none yet. Volumes are held by id: they can go at any time."""
 
     volumeId: str
     request: Request | None
@@ -62,11 +64,13 @@ class _Run:
     requestId: int | None = None
     hasReopened: bool = False
     isRecovery: bool = False
+    isAhead: bool = False
+    modelChoice: messages.LoadModel | None = None
     pieces: list = field(default_factory=list)
 
     @property
     def isExport(self):
-        return self.request is None and not self.isRecovery
+        return self.request is None and not (self.isRecovery or self.isAhead)
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,9 @@ class Controller(VTKObservationMixin):
     If the worker is lost in the midst of a request, ``failed`` tells, and another one is started
     and reads the scan again, once: if that goes wrong as well, the next request starts it.
     :meth:`offerFor` tells what can be asked again.
+
+    :meth:`readAhead` does without a request what can be done before there is one. Its phases are
+    the one state AHEAD, nothing that goes wrong in it is told, and whatever is asked goes first.
     """
 
     def __init__(self, scene, client=None, preferences=None):
@@ -117,7 +124,7 @@ class Controller(VTKObservationMixin):
         self._client.silent.connect(self.silent.emit)
         self._scans = Scans(self._client)
         self._scans.progress.connect(
-            lambda done, total: self.progressChanged.emit(State.SENDING, done, total)
+            lambda done, total: self._tellProgress(State.SENDING, done, total)
         )
         self._scans.failed.connect(self._onWritingFailed)
         self._state = State.IDLE
@@ -142,11 +149,11 @@ class Controller(VTKObservationMixin):
 
     @property
     def state(self):
-        return self._state
+        return State.AHEAD if self._isAhead else self._state
 
     @property
     def isBusy(self):
-        return self._run is not None
+        return self._run is not None and not self._run.isAhead
 
     @property
     def model(self):
@@ -196,17 +203,18 @@ class Controller(VTKObservationMixin):
         """Do what a :class:`Request` asks. Does nothing while another one goes on; but while a lost
         worker's scan is still being opened again, it is done as soon as that is open."""
         volumeId = volumeNode.GetID() if volumeNode else ""
-        run = self._run
-        if run and (run.request or not run.isRecovery or run.volumeId != volumeId):
-            return
+        if self.isBusy:
+            run = self._run
+            if run.request or not run.isRecovery or run.volumeId != volumeId:
+                return
+        else:
+            run = self._keepAhead(volumeId, plane, window)
         if request.kind == ANSWER and not request.question.strip():
+            self._dropAhead()
             self._fail(_("Write what you want to know about the scan, then ask."))
             return
         if run:
-            run.request, run.plane, run.window = request, plane, window
-            run.maxNewTokens = maxNewTokens
-            self._offer = None
-            self.turnStarted.emit(request)
+            self._join(run, request, plane, window, maxNewTokens)
             return
         run = _Run(volumeId, request, plane, window, maxNewTokens)
         command = self._workerFor(volumeNode, run)
@@ -219,8 +227,34 @@ class Controller(VTKObservationMixin):
             self._startWorker(command)
             self._loadModel(run)
 
+    def readAhead(self, volumeNode, plane="axial", window="auto"):
+        """Let the worker read a scan that may be asked about, so that an answer comes sooner, where
+        the user wants that; None ends it. Nothing is sent to a server before somebody asks."""
+        if self.isBusy:
+            return
+        isWanted = self.preferences.readsAhead and not self.preferences.usesServer
+        if volumeNode is None or not isWanted:
+            self._dropAhead()
+            return
+        volumeId = volumeNode.GetID()
+        if self._keepAhead(volumeId, plane, window):
+            return
+        try:
+            checkVolume(volumeNode)
+            command = findWorkerCommand(self.preferences)
+        except (VolumeError, EngineNotFoundError):
+            # Who asks is told.
+            return
+        if self._isOpen(volumeNode, plane, window):
+            return
+        self._run = _Run(volumeId, None, plane, window, isAhead=True)
+        self.stateChanged.emit(self.state)
+        self._startWorker(command)
+        self._loadModel(self._run)
+
     def exportPdf(self, volumeNode, turn, file):
         """Let the worker write a report as a PDF. Does nothing while a request goes on."""
+        self._dropAhead()
         command = self._workerFor(volumeNode) if not self._run else None
         if command:
             self._run = _Run(volumeNode.GetID(), None, turn.plane, turn.window)
@@ -229,6 +263,7 @@ class Controller(VTKObservationMixin):
 
     def exportDicom(self, volumeNode, turn, folder):
         """Let the worker write a report as DICOM files. Does nothing while a request goes on."""
+        self._dropAhead()
         command = self._workerFor(volumeNode) if not self._run else None
         if command is None:
             return
@@ -255,6 +290,7 @@ class Controller(VTKObservationMixin):
 
     def cancel(self):
         """Stop the request; a second time, end the worker that has not stopped yet."""
+        self._dropAhead()
         if not self._run:
             return
         if self._state == State.CANCELLING:
@@ -309,7 +345,7 @@ class Controller(VTKObservationMixin):
     # Each phase is told after its request was sent: whoever hears of it may cancel at once.
 
     def _loadModel(self, run):
-        choice = self._chosenModel()
+        choice = run.modelChoice = self._chosenModel()
         if self._model and choice == self._modelChoice:
             self._sendVoxels(run)
             return
@@ -333,7 +369,7 @@ class Controller(VTKObservationMixin):
             self._isStarting = False
             if run is self._run and self._state in (State.STARTING, State.LOADING):
                 self._setState(State.LOADING)
-                self.progressChanged.emit(State.LOADING, done, total)
+                self._tellProgress(State.LOADING, done, total)
 
         run.requestId = self._client.request(
             "load_model",
@@ -402,6 +438,9 @@ class Controller(VTKObservationMixin):
         self._setState(State.ENCODING)
 
     def _generate(self, run, scan):
+        if run.isAhead:
+            self._end(None)
+            return
         if run.request is None:
             self._trouble = _("{trouble} It runs again, and the scan is open again.").format(
                 trouble=self._trouble
@@ -449,6 +488,46 @@ class Controller(VTKObservationMixin):
         if run is self._run and self._state == State.CANCELLING:
             self._end(None)
         return run is self._run
+
+    # -- reading ahead ---------------------------------------------------------------------------
+
+    @property
+    def _isAhead(self):
+        return self._run is not None and self._run.isAhead
+
+    def _isOpen(self, volumeNode, plane, window):
+        """Whether the worker has a scan open in the model that is chosen."""
+        isLoaded = self._model is not None and self._modelChoice == self._chosenModel()
+        return isLoaded and self._scans.find(volumeNode, plane, window) is not None
+
+    def _keepAhead(self, volumeId, plane, window):
+        """The run that reads this scan ahead, or None; one that reads another scan is given up."""
+        run = self._run
+        if not self._isAhead:
+            return None
+        wanted = volumeId, plane, window
+        if volumeId and run.modelChoice == self._chosenModel():
+            if self._state in (State.STARTING, State.LOADING):
+                # The model is the same for every scan.
+                run.volumeId, run.plane, run.window = wanted
+            if (run.volumeId, run.plane, run.window) == wanted:
+                return run
+        self._drop()
+        return None
+
+    def _dropAhead(self):
+        if self._isAhead:
+            self._drop()
+
+    def _join(self, run, request, plane, window, maxNewTokens):
+        """Let a run that only opens a scan do a request as soon as that is open."""
+        wasAhead, run.isAhead = run.isAhead, False
+        run.request, run.plane, run.window = request, plane, window
+        run.maxNewTokens = maxNewTokens
+        self._offer = None
+        self.turnStarted.emit(request)
+        if wasAhead and run is self._run:
+            self.stateChanged.emit(self._state)
 
     # -- the story of an export ------------------------------------------------------------------
 
@@ -506,6 +585,10 @@ class Controller(VTKObservationMixin):
     def _fail(self, sentence, run=None, smaller=None):
         """End the run, or one that was never begun; what it was to do can be done again."""
         run = run or self._run
+        if run and run.isAhead:
+            # Nobody waits for it; who asks is told then.
+            self._end(None)
+            return
         if run and run.request and run.volumeId:
             self._offer = Offer(run.volumeId, run.request, smaller)
         elif run and run.isRecovery and self._offer:
@@ -531,6 +614,9 @@ class Controller(VTKObservationMixin):
 
     def _onGone(self, run, error):
         """The worker ended in the midst of a run."""
+        if run.isAhead:
+            self._end(None)
+            return
         isLost = error.code == ENGINE_LOST and not run.isExport
         if isLost:
             self._losses += 1
@@ -572,7 +658,7 @@ class Controller(VTKObservationMixin):
         if run is self._run and self._state in (State.UPLOADING, State.ENCODING):
             state = State.UPLOADING if stage == "send" else State.ENCODING
             self._setState(state)
-            self.progressChanged.emit(state, done, total)
+            self._tellProgress(state, done, total)
 
     def _forgetEngine(self):
         self._model = None
@@ -581,7 +667,12 @@ class Controller(VTKObservationMixin):
     def _setState(self, state):
         if state != self._state:
             self._state = state
-            self.stateChanged.emit(state)
+            if not self._isAhead:
+                self.stateChanged.emit(state)
+
+    def _tellProgress(self, state, done, total):
+        if not self._isAhead:
+            self.progressChanged.emit(state, done, total)
 
     # -- the scene -------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ SETTINGS = (
     "device",
     "precision",
     "isSetUp",
+    "readsAhead",
     "usesServer",
     "serverAddress",
     "tokenFile",

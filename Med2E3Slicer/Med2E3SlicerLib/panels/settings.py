@@ -16,13 +16,15 @@ class SettingsPanel:
     """Preferences are written as they are changed; what belongs to the scene is bound by name.
 
     ``changeModelRequested()`` asks for the panel in which a model is chosen, ``logRequested()`` for
-    a log to save; ``placeChanged()`` tells that the engine is to be somewhere else.
+    a log to save; ``placeChanged()`` tells that the engine is to be somewhere else, ``changed()``
+    that it, its model or how it is used is another one.
     """
 
     def __init__(self, setup):
         self.changeModelRequested = Signal()
         self.logRequested = Signal()
         self.placeChanged = Signal()
+        self.changed = Signal()
         self._setup = setup
         self._preferences = setup.preferences
         self.widget = qt.QFrame()
@@ -76,6 +78,12 @@ class SettingsPanel:
         form.addRow(_("Precision"), self.precision)
         self.machine = textLabel()
         form.addRow("", self.machine)
+        self.readsAhead = qt.QCheckBox(_("Read a scan as soon as it is chosen"))
+        self.readsAhead.toolTip = _(
+            "A report then begins sooner. The engine works in the background and takes its memory "
+            "before anything is asked."
+        )
+        form.addRow("", self.readsAhead)
         form = whole
 
         self.python = ctk.ctkPathLineEdit()
@@ -136,6 +144,7 @@ class SettingsPanel:
         self.modelFolder.comboBox().connect("editTextChanged(QString)", self._onModelFolderChanged)
         self.device.connect("currentTextChanged(QString)", self._onDeviceChanged)
         self.precision.connect("currentTextChanged(QString)", self._onPrecisionChanged)
+        self.readsAhead.connect("toggled(bool)", self._onReadsAheadChanged)
         setup.examined.connect(lambda examination: self._showMachine())
         setup.found.connect(self._onFound)
         setup.checkEnded.connect(self._onCheckEnded)
@@ -149,6 +158,7 @@ class SettingsPanel:
         self.modelFolder.currentPath = self._preferences.modelFolder
         self.device.setCurrentText(self._preferences.device)
         self.precision.setCurrentText(self._preferences.precision)
+        self.readsAhead.checked = self._preferences.readsAhead
         self._showState()
 
     def examine(self):
@@ -169,22 +179,31 @@ class SettingsPanel:
         self.findings.text = ""
         self._showState()
         self.placeChanged.emit()
+        self.changed.emit()
 
     def _onPythonChanged(self, path):
         self._preferences.python = path
         self._showState()
+        self.changed.emit()
 
     def _onModelFolderChanged(self, path):
         self._preferences.modelFolder = path
         self._showState()
+        self.changed.emit()
 
     def _onDeviceChanged(self, device):
         self._preferences.device = device
         self._showMachine()
+        self.changed.emit()
 
     def _onPrecisionChanged(self, precision):
         self._preferences.precision = precision
         self._showMachine()
+        self.changed.emit()
+
+    def _onReadsAheadChanged(self, readsAhead):
+        self._preferences.readsAhead = readsAhead
+        self.changed.emit()
 
     def _onRemove(self):
         # Pressed a second time, it means it.

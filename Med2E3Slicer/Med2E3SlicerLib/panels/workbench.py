@@ -202,6 +202,7 @@ class Workbench:
     def _onModelChosen(self):
         self.setup.widget.setVisible(False)
         self.settings.refresh()
+        self.settings.changed.emit()
 
     def _requestReport(self):
         turn = self.report.turn
@@ -389,6 +390,7 @@ def _sayings():
         State.ENCODING: _("Reading the scan…"),
         State.WRITING: _("Writing…"),
         State.EXPORTING: _("Writing the files…"),
+        State.AHEAD: _("The scan is being read, so that an answer comes sooner…"),
         State.CANCELLING: _("Stopping…"),
         State.FAILED: "",
     }
