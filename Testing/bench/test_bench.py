@@ -7,33 +7,52 @@ import json
 import pytest
 import torch
 
+from med2e3.bench import comparing
 from med2e3.bench.full_size import write_full_size
 from med2e3.bench.released_way import eager
 from med2e3.inference import VolumeSession
 from med2e3.model import load_model
+from med2e3.model.precision import BITS
 
 STAGES = {"encode", "score", "prefill", "decode", "first_token", "whole", "next_first_token"}
 
 
-def test_every_stage_is_measured(med2e3):
-    ended = med2e3("bench", "--pairs", 2, "--tokens", 4, "--json")
+def test_every_stage_is_measured_in_every_precision(med2e3, tmp_path):
+    arguments = ("--pairs", 2, "--tokens", 4, "--questions", 3, "--out", tmp_path / "out")
+    ended = med2e3("bench", *arguments, "--json")
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout)
-    (figures,) = found["precisions"]
-    assert figures["runs"] == {"ours": 2, "released": 2}
-    assert set(figures["ours"]) >= STAGES
-    assert all(seconds > 0 for seconds in figures["ours"].values())
-    assert all(0 < share < 1.5 for share in figures["limit"].values())
-    assert found["ratios"]["first_answer"] > 0
-    # What is not built is not made up.
-    assert found["ratios"]["decode_int4"] is None
+    assert [one["dtype"] for one in found["precisions"]] == [*BITS, "auto"]
+    for figures in found["precisions"]:
+        assert set(figures["ours"]) >= STAGES
+        assert all(seconds > 0 for seconds in figures["ours"].values())
+        assert all(0 < share < 1.5 for share in figures["limit"].values())
+        is_quantised = figures["dtype"] in ("int8", "int4")
+        assert figures["runs"] == {"ours": 2, "released": 0 if is_quantised else 2}
+        assert figures["memory_peak"] > 0
+    exact = found["precisions"][0]
+    assert exact["same_tokens"]
+    assert exact["logits"]["error"] == 0
+    # Fewer bits are farther away, and not lost.
+    errors = [one["logits"]["error"] for one in found["precisions"][:4]]
+    assert errors == sorted(errors)
+    assert errors[-1] < 0.5
+    assert all(value > 0 for value in found["ratios"].values())
+    assert found["around"]["encoders"]["difference"] < 1e-3
+    assert len(found["growth"]["first_token"]) == 3
+    assert json.loads((tmp_path / "out" / "bench.json").read_text())["ratios"] == found["ratios"]
+    for name in ("bench-stages.png", "bench-growth.png"):
+        assert (tmp_path / "out" / name).stat().st_size > 10_000
 
 
 def test_a_table_for_people(med2e3):
-    ended = med2e3("bench", "--pairs", 1, "--released-pairs", 0, "--tokens", 2)
+    arguments = ("--dtype", "float32", "--pairs", 1, "--released-pairs", 0, "--tokens", 2)
+    ended = med2e3("bench", *arguments)
     assert ended.returncode == 0, ended.stderr
     assert "first token, next question" in ended.stdout
-    assert "GB/s from memory" in ended.stdout
+    assert "GB/s" in ended.stdout
+    # What was not measured is not made up.
+    assert ended.stdout.count("not measured") == len(comparing.RATIOS) - 1
 
 
 def test_attention_written_out_gives_the_same_tokens():

@@ -16,25 +16,29 @@ _TIMES = 5
 
 @dataclass(frozen=True)
 class Limits:
-    """``products`` are floating-point operations a second in large matrix products, ``bandwidth``
-    bytes a second that a matrix-vector product reads from memory."""
+    """``products`` are floating-point operations a second in large matrix products in a precision,
+    ``bandwidth`` bytes a second that the best of all precisions reads from memory."""
 
     products: float
     bandwidth: float
 
 
+@torch.inference_mode()
 def limits_of(device: torch.device, dtype: torch.dtype) -> Limits:
-    """Measure them in a precision."""
+    """Measure them. ``dtype`` is what the products are in."""
     left = torch.randn(_ROWS, _WIDTH, dtype=dtype, device=device)
     right = torch.randn(_WIDTH, _WIDTH, dtype=dtype, device=device)
     seconds = _median_seconds(lambda: left @ right, device)
     products = 2 * _ROWS * _WIDTH * _WIDTH / seconds
+    bandwidth = max(_bandwidth(device, one) for one in (torch.float32, torch.bfloat16))
+    return Limits(products, bandwidth)
+
+
+def _bandwidth(device: torch.device, dtype: torch.dtype) -> float:
     # Larger than any cache, so that it comes from memory each time.
-    rows = _BYTES // (_WIDTH * dtype.itemsize)
-    matrix = torch.ones(rows, _WIDTH, dtype=dtype, device=device)
+    matrix = torch.ones(_BYTES // (_WIDTH * dtype.itemsize), _WIDTH, dtype=dtype, device=device)
     vector = torch.ones(_WIDTH, dtype=dtype, device=device)
-    seconds = _median_seconds(lambda: matrix @ vector, device)
-    return Limits(products, matrix.nbytes / seconds)
+    return matrix.nbytes / _median_seconds(lambda: matrix @ vector, device)
 
 
 def _median_seconds(work: Callable[[], object], device: torch.device) -> float:

@@ -1,18 +1,19 @@
-"""Both ways in turn, several times, on the same machine with the same weights: medians and ratios.
+"""A model in one precision: this engine and the released way in turn, and what comes of it.
 
-Absolute times move with the machine and what else it does. Each ratio is the median over pairs of
-runs that followed one another.
+Absolute times move with the machine and what else it does. Each ratio of two ways is the median
+over pairs of runs that followed one another.
 """
 
 from __future__ import annotations
 
+import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -23,10 +24,11 @@ from med2e3.inference import VolumeSession
 from med2e3.inference.session import fit_prompt
 from med2e3.model import LoadedModel, load_model
 from med2e3.model.checkpoint import parameters_without_memory
+from med2e3.model.precision import size_of
 
 QUESTIONS = ("Is there a nodule in the lungs?", "Which organ is enlarged?")
 
-Seconds = dict[str, float]
+Figures = dict[str, Any]
 Told = Callable[[str], None]
 
 
@@ -39,33 +41,42 @@ def measure(
     pairs: int = 3,
     released_pairs: int | None = None,
     told: Told = lambda what: None,
-) -> dict[str, Any]:
+) -> Figures:
     """The figures of a model in one precision.
 
-    ``pairs`` runs of each way are made in turn (of the released way ``released_pairs``, if that is
-    less). ``limit`` is the share of what the machine can do that a stage makes use of: of its
-    matrix throughput in the encoders and the prefill, of its memory bandwidth in the decoding.
+    ``pairs`` runs of each way are made in turn; of the released way ``released_pairs``, if that is
+    less, and none where weights are quantised, which it knows nothing of. ``limit`` is the share of
+    what the machine can do that a stage makes use of: of its matrix throughput in the encoders and
+    the prefill, of its memory bandwidth in the decoding. ``memory_peak`` is that of this process
+    while the engine alone has run.
     """
     told(f"load {dtype}")
     started = time.perf_counter()
     model = load_model(folder, device=device, dtype=dtype)
     load = time.perf_counter() - started
-    limits = limits_of(model.device, model.dtype)
     volume = torch.rand(
         1, *model.configuration.vision3d.volume_size, generator=torch.Generator().manual_seed(0)
     )
-    ours, released = [], []
+    if released_pairs is None:
+        released_pairs = pairs
+    if model.precision.keeps_narrow or model.precision.bits:
+        released_pairs = 0
+    ours, released, peak = [], [], 0
     for number in range(pairs):
-        told(f"{dtype}, this engine, {number + 1} of {pairs}")
+        told(f"{model.precision}, this engine, {number + 1} of {pairs}")
         ours.append(_own_way(model, volume, tokens))
-        if number < (pairs if released_pairs is None else released_pairs):
-            told(f"{dtype}, the released way, {number + 1} of {pairs}")
+        peak = peak or memory_peak()
+        if number < released_pairs:
+            told(f"{model.precision}, the released way, {number + 1} of {pairs}")
             # A model may end its text early: as many tokens on either way.
             with eager(model):
-                released.append(answer(model, volume, QUESTIONS[0], int(ours[-1]["tokens"])))
+                released.append(answer(model, volume, QUESTIONS[0], len(ours[-1]["token_ids"])))
+    # Afterwards, for what it measures with takes memory too.
+    limits = limits_of(model.device, model.dtype)
     here, there = _medians(ours), _medians(released)
     return {
-        "dtype": str(model.dtype).removeprefix("torch."),
+        "dtype": dtype,
+        "precision": str(model.precision),
         "device": str(model.device),
         "load": load,
         "ours": here,
@@ -73,70 +84,121 @@ def measure(
         "runs": {"ours": len(ours), "released": len(released)},
         "products_per_second": limits.products,
         "bytes_per_second": limits.bandwidth,
+        "weight_bytes": _bytes_of_language_model(model),
         "limit": _shares_of_limits(model, here, limits),
         "ratios": _ratios(ours, released),
-        "resident_bytes": psutil.Process().memory_info().rss,
+        "same_tokens": all(
+            one["token_ids"] == other["token_ids"]
+            for one, other in zip(ours, released, strict=False)
+        )
+        if released
+        else None,
+        "memory_peak": peak,
+        "memory_expected": size_of_checkpoint(model)[dtype] if dtype != "auto" else None,
+        "logits": probe_logits(model).tolist(),
     }
 
 
-def _own_way(model: LoadedModel, volume: torch.Tensor, tokens: int) -> Seconds:
+def memory_peak() -> int:
+    """The most bytes that this process has had in memory, what it has mapped of files included."""
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    # In bytes on macOS, elsewhere in kibibytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+@torch.inference_mode()
+def probe_logits(model: LoadedModel) -> torch.Tensor:
+    """The language model's logits [length, words] behind a fixed text without an image, to hold one
+    precision against another."""
+    ids = model.prompt_tokenizer.prompt(" ".join(QUESTIONS)).after
+    tokens = torch.tensor([ids], device=model.device)
+    logits: torch.Tensor = model.llm(input_ids=tokens).logits[0, :, : len(model.prompt_tokenizer)]
+    return logits.float().cpu()
+
+
+def size_of_checkpoint(model: LoadedModel) -> dict[str, int]:
+    """The bytes that the model was said to take beforehand, by precision."""
+    from med2e3.model.checkpoint import checkpoint_memory
+
+    return checkpoint_memory(model.identity.folder)
+
+
+def _own_way(model: LoadedModel, volume: torch.Tensor, tokens: int) -> Figures:
     session = VolumeSession(model, volume)
     started = time.perf_counter()
     session.encode()
     encode = time.perf_counter() - started
-    first = _ask(session, QUESTIONS[0], tokens)
-    second = _ask(session, QUESTIONS[1], 1)
+    first = session.generate(QUESTIONS[0], max_new_tokens=tokens)
+    second = session.generate(QUESTIONS[1], max_new_tokens=1)
+    past = [(QUESTIONS[0], first.text)]
+    turn = session.generate(QUESTIONS[1], history=past, max_new_tokens=1)
+    begun = encode + first.timings["score"] + first.timings["prefill"]
     return {
         "encode": encode,
-        "score": first["score"],
-        "prefill": first["prefill"],
-        "decode": first["decode"],
-        "first_token": encode + first["score"] + first["prefill"],
-        "whole": encode + first["score"] + first["prefill"] + first["decode"],
-        "next_first_token": second["score"] + second["prefill"],
-        "tokens": first["tokens"],
-        "tokens_per_second": (first["tokens"] - 1) / first["decode"],
+        "score": first.timings["score"],
+        "prefill": first.timings["prefill"],
+        "decode": first.timings["decode"],
+        "first_token": begun,
+        "whole": begun + first.timings["decode"],
+        "next_first_token": second.timings["score"] + second.timings["prefill"],
+        "next_turn_first_token": turn.timings["score"] + turn.timings["prefill"],
+        "tokens": float(len(first.token_ids)),
+        "tokens_per_second": (len(first.token_ids) - 1) / first.timings["decode"],
+        "token_ids": first.token_ids,
     }
 
 
-def _ask(session: VolumeSession, question: str, tokens: int) -> Seconds:
-    written = session.generate(question, max_new_tokens=tokens)
-    return {**written.timings, "tokens": float(len(written.token_ids))}
-
-
-def _medians(runs: list[Seconds]) -> Seconds:
+def _medians(runs: list[Figures]) -> dict[str, float]:
     return {
-        name: statistics.median(run[name] for run in runs) for name in (runs[0] if runs else ())
+        name: statistics.median(run[name] for run in runs)
+        for name in (runs[0] if runs else ())
+        if name != "token_ids"
     }
 
 
-def _ratios(ours: list[Seconds], released: list[Seconds]) -> dict[str, float]:
+def _ratios(ours: list[Figures], released: list[Figures]) -> dict[str, float]:
     pairs = list(zip(ours, released, strict=False))
     if not pairs:
         return {}
+
+    def ratio(quicker: Callable[[Figures], float], slower: str) -> float:
+        return float(statistics.median(there[slower] / quicker(here) for here, there in pairs))
+
     return {
-        "first_answer": statistics.median(there["whole"] / here["whole"] for here, there in pairs),
-        "first_token": statistics.median(
-            there["first_token"] / here["first_token"] for here, there in pairs
-        ),
-        "next_question_first_token": statistics.median(
-            there["first_token"] / here["next_first_token"] for here, there in pairs
-        ),
-        "next_answer": statistics.median(
-            there["whole"] / (here["next_first_token"] + here["decode"]) for here, there in pairs
-        ),
+        "first_answer": ratio(lambda here: here["whole"], "whole"),
+        "first_answer_after_click": ratio(lambda here: here["whole"] - here["encode"], "whole"),
+        "first_token": ratio(lambda here: here["first_token"], "first_token"),
+        "next_question_first_token": ratio(lambda here: here["next_first_token"], "first_token"),
+        "next_turn_first_token": ratio(lambda here: here["next_turn_first_token"], "first_token"),
+        "next_answer": ratio(lambda here: here["next_first_token"] + here["decode"], "whole"),
     }
 
 
-def _shares_of_limits(model: LoadedModel, here: Seconds, limits: Limits) -> dict[str, float]:
+def _shares_of_limits(
+    model: LoadedModel, here: dict[str, float], limits: Limits
+) -> dict[str, float]:
     """How near each stage comes to what the machine can do."""
     encode, prefill = _operations(model)
-    weights = sum(one.nbytes for one in model.llm.parameters())
+    read = _bytes_of_language_model(model) * here["tokens_per_second"]
     return {
         "encode": encode / here["encode"] / limits.products,
         "prefill": prefill / (here["prefill"] + here["score"]) / limits.products,
-        "decode": weights * here["tokens_per_second"] / limits.bandwidth,
+        "decode": read / limits.bandwidth,
     }
+
+
+def _bytes_of_language_model(model: LoadedModel) -> int:
+    """What is read of it for each token: all but its embeddings."""
+    layers = (one for one in model.llm.modules() if not isinstance(one, nn.Embedding))
+    return sum(
+        one.nbytes
+        for layer in layers
+        for one in (*layer.parameters(recurse=False), *layer.buffers(recurse=False))
+    )
 
 
 @torch.inference_mode()
@@ -154,7 +216,5 @@ def _operations(model: LoadedModel) -> tuple[int, int]:
     image = tokens_2d.shape[1] + tokens_3d.shape[0]
     prompt, _ = fit_prompt(model, QUESTIONS[0], image, None)
     length = len(prompt.before) + image + len(prompt.after)
-    layers = [one for one in model.llm.model.modules() if isinstance(one, nn.Linear)]
-    weights = sum(one.weight.numel() for one in layers)
     attention = 2 * length**2 * model.configuration.width * model.llm.config.num_hidden_layers
-    return encode.get_total_flops(), 2 * weights * length + 2 * attention
+    return encode.get_total_flops(), 2 * size_of(empty).linear * length + 2 * attention

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from med2e3.command.options import AsJson, Device, DeviceOption, ModelFolder
+from med2e3.command.options import AsJson, Device, DeviceOption, Dtype, ModelFolder
 from med2e3.command.told import Debug, told
 
 
@@ -27,8 +26,12 @@ def bench(
         ),
     ] = None,
     dtypes: Annotated[
-        list[str] | None,
-        typer.Option("--dtype", metavar="D", help="float32, bfloat16; several may be given."),
+        list[Dtype] | None,
+        typer.Option(
+            "--dtype",
+            show_default=False,
+            help="A precision to measure; several may be given. Without it, all.",
+        ),
     ] = None,
     pairs: Annotated[
         int, typer.Option("--pairs", metavar="N", min=1, help="Runs of each way, in turn.")
@@ -44,49 +47,62 @@ def bench(
         ),
     ] = None,
     tokens: Annotated[int, typer.Option("--tokens", metavar="N", min=2)] = 64,
+    questions: Annotated[
+        int,
+        typer.Option(
+            "--questions",
+            metavar="N",
+            min=0,
+            help="Also ask N questions about one volume, and look whether anything grows.",
+        ),
+    ] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            show_default=False,
+            help="Write bench.json and figures into DIR.",
+        ),
+    ] = None,
     device: DeviceOption = Device.auto,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Time every stage of an answer, here and as the released code goes about it."""
+    from med2e3.bench import around, comparing
+    from med2e3.bench.figures import draw_growth, draw_stages
     from med2e3.bench.full_size import write_full_size
-    from med2e3.bench.measuring import measure
     from med2e3.bench.table import table
     from med2e3.errors import InputError
 
-    def tell(what: str) -> None:
-        print(what, file=sys.stderr, flush=True)
-
+    tell = comparing.tell
     if full_size and model:
         raise InputError("Give either --model or --full-size.")
     folder = write_full_size(full_size, lambda part: tell(f"write {part}")) if full_size else model
-    found = [
-        measure(
-            folder,
-            dtype,
-            device=device.value,
-            tokens=tokens,
-            pairs=pairs,
-            released_pairs=released_pairs,
-            told=tell,
-        )
-        for dtype in dtypes or ["float32"]
-    ]
-    print(json.dumps({"precisions": found, "ratios": _ratios(found)}) if as_json else table(found))
-
-
-def _ratios(found: list[dict[str, Any]]) -> dict[str, float | None]:
-    """Across precisions: against the better of the released way's."""
-    released = [one["released"]["whole"] for one in found if one["released"]]
-    ours = {one["dtype"]: one for one in found}
-    default = ours.get("float32", found[0])
-    best = min(released) if released else None
-    return {
-        "first_answer": best / default["ours"]["whole"] if best else None,
-        "next_question_first_token": default["ratios"].get("next_question_first_token"),
-        # What these would compare is not built yet.
-        "first_answer_after_click": None,
-        "encoders_onnx": None,
-        "decode_int4": None,
-        "decode_int4_of_bandwidth": None,
+    names = [one.value for one in dtypes or (*list(Dtype)[1:], Dtype.auto)]
+    found = comparing.measure_each(
+        folder,
+        names,
+        device=device.value,
+        tokens=tokens,
+        pairs=pairs,
+        released_pairs=released_pairs,
+    )
+    tell("what is beside the model")
+    beside = {"cold_start": around.cold_start(pairs), **around.scan_to_model(pairs)}
+    beside["encoders"] = around.encoders(folder, tell)
+    growth = around.growth(folder, names[0], questions) if questions else None
+    result = {
+        "precisions": found,
+        "around": beside,
+        "growth": growth,
+        "ratios": comparing.ratios(found, beside["encoders"]),
     }
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "bench.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        draw_stages(out / "bench-stages.png", found)
+        if growth:
+            draw_growth(out / "bench-growth.png", growth)
+    print(json.dumps(result) if as_json else table(result))

@@ -10,6 +10,7 @@ from torch import nn
 
 from med2e3.errors import Cancelled
 from med2e3.model import Med2E3
+from med2e3.model.onnx_encoders import OnnxEncoder
 
 
 class StopSignal(Protocol):
@@ -45,3 +46,6 @@ def _blocks(model: Med2E3) -> Iterator[nn.Module]:
     for module in model.modules():
         if isinstance(module, nn.ModuleList):
             yield from module
+        elif isinstance(module, OnnxEncoder):
+            # ONNX Runtime is not interrupted in the midst of an image.
+            yield module

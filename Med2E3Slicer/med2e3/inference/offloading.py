@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
 
 from med2e3.model import LoadedModel
 
@@ -25,8 +24,7 @@ def encoders_at_hand(model: LoadedModel) -> Iterator[None]:
     """Let the encoders be where they compute inside, and off where they are in the way after it."""
     encoders = [one for name in _ENCODERS if (one := getattr(model, name, None)) is not None]
     for encoder in encoders:
-        if _device(encoder) != model.device:
-            encoder.to(model.device)
+        encoder.to(model.device)
     try:
         yield
     finally:
@@ -38,10 +36,6 @@ def encoders_at_hand(model: LoadedModel) -> Iterator[None]:
 
 
 _ENCODERS = ("vision2d_model", "vision3d_model")
-
-
-def _device(module: nn.Module) -> torch.device:
-    return next(module.parameters()).device
 
 
 def _is_nearly_full(device: torch.device) -> bool:

@@ -169,8 +169,7 @@ class VolumeSession:
         model = self.model
         volume = self._volume.to(model.device, model.dtype)
         slices = volume[0] if model.scores_slices else volume[0, :0]
-        # On a CPU a slice fills every core, and small steps let a cancel through.
-        step = 1 if model.device.type == "cpu" else 8
+        step = _slices_at_once(model)
         tokens_2d = []
         progress(0, len(slices))
         for first in range(0, len(slices), step):
@@ -178,6 +177,21 @@ class VolumeSession:
             progress(min(first + step, len(slices)), len(slices))
         none = volume.new_zeros(0, 0, model.configuration.width)
         return model.join(torch.cat(tokens_2d or [none]), model.encode_volume(volume))
+
+
+def _slices_at_once(model: LoadedModel) -> int:
+    """How many slices go through the 2D encoder together: up to 8. On a CPU one of a large encoder
+    fills every core, and small steps let a cancel through."""
+    if model.device.type != "cpu" or not model.scores_slices:
+        return _MOST_SLICES_AT_ONCE
+    _depth, rows, columns = model.configuration.vision3d.grid
+    numbers = rows * columns * model.configuration.vision2d["hidden_size"]
+    return max(1, min(_MOST_SLICES_AT_ONCE, _FILLS_A_PROCESSOR // numbers))
+
+
+_MOST_SLICES_AT_ONCE = 8
+_FILLS_A_PROCESSOR = 2**18
+"""Numbers between two blocks of an encoder: those of one slice at the released size."""
 
 
 class _Writing:

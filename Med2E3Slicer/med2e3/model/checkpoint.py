@@ -17,6 +17,7 @@ from med2e3.model.configuration import Configuration, read_configuration
 from med2e3.model.families import LAMED, NAMES, PREFIXES, tokenizer_folder
 from med2e3.model.identity import EMBEDDED, Card, ModelIdentity, card_of, hash_of
 from med2e3.model.med2e3 import LoadedModel, Med2E3
+from med2e3.model.onnx_encoders import take_faster_encoders
 from med2e3.model.precision import BITS, Precision, chosen_precision, size_of
 from med2e3.model.prompt import TOKENIZER_FILES, PromptTokenizer, ScoringTokenizer
 from med2e3.model.quantised import HEAD_BITS, quantised, quantised_on_a_card
@@ -89,6 +90,7 @@ def load_model(
     if scoring_tokenizer:
         model.scoring_tokenizer = scoring_tokenizer
     model.identity = _identity(card, sha256, folder)
+    take_faster_encoders(model, folder)
     return model
 
 
