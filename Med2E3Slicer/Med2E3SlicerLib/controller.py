@@ -430,7 +430,7 @@ class Controller(VTKObservationMixin):
 
         run.requestId = self._client.request(
             "open_volume",
-            message,
+            replace(message, ahead=run.isAhead),
             onOpened,
             lambda error: self._onRefused(run, error),
             lambda stage, done, total: self._onOpening(run, stage, done, total),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
 from contextlib import contextmanager
 
 import pytest
 import torch
 
+from med2e3.errors import Cancelled
 from med2e3.inference import VolumeSession
 from med2e3.inference.generation import greedy_logits
 from med2e3.inference.session import fit_prompt
@@ -72,16 +74,42 @@ def test_the_same_tokens_come_out(session):
 
 def test_a_further_question_reads_what_is_its_own_alone(session):
     model = session.model
+    tokens_3d = len(session.encode().tokens_3d)
+    patches = session.encode().tokens_2d.shape[1]
     with lengths_read(model) as first:
         session.generate(QUESTIONS[0], max_new_tokens=2)
+    # The first one reads all of its prompt, and at once.
+    assert first[0] > tokens_3d + patches
+    assert first[1:] == [1]
     with lengths_read(model) as second:
-        session.generate(QUESTIONS[1], max_new_tokens=2)
-    shared, own = first[0], second[0]
-    tokens_3d = len(session.encode().tokens_3d)
-    assert shared > tokens_3d
+        session.generate(QUESTIONS[0], max_new_tokens=2)
     # Its 2D tokens, which the question has fused, and the question.
-    patches = session.encode().tokens_2d.shape[1]
-    assert patches < own < patches + 40
+    assert patches < second[0] < patches + 40
+    assert first[0] - second[0] == session.beginning.length > tokens_3d
+
+
+def test_what_was_read_ahead_is_not_read_again_and_changes_no_word(model):
+    session, other = (VolumeSession(model, volume_of(model, 0)) for _ in range(2))
+    with lengths_read(model) as ahead:
+        session.read_ahead()
+        session.read_ahead()
+    with lengths_read(model) as first:
+        written = session.generate(QUESTIONS[0], max_new_tokens=24)
+    assert len(ahead) == 1
+    with lengths_read(model) as whole:
+        assert other.generate(QUESTIONS[0], max_new_tokens=24).token_ids == written.token_ids
+    assert ahead[0] + first[0] == whole[0]
+
+
+def test_reading_ahead_can_be_stopped(model):
+    session = VolumeSession(model, volume_of(model, 0))
+    session.encode()
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Cancelled):
+        session.read_ahead(stop)
+    assert session.beginning is None
+    assert session.generate(QUESTIONS[0], max_new_tokens=2).token_ids
 
 
 def test_one_volume_of_a_model_has_it_at_a_time(model):

@@ -62,7 +62,7 @@ def ratios(found: Sequence[Figures], encoders: Figures | None) -> dict[str, floa
     answers: dict[str, float | None] = dict.fromkeys(RATIOS)
     if released:
         answers["first_answer"] = min(released) / default["whole"]
-        answers["first_answer_after_click"] = min(released) / (default["whole"] - default["encode"])
+        answers["first_answer_after_click"] = min(released) / default["whole_after_click"]
         sooner = [
             figures["ratios"]["next_question_first_token"] for figures in found if figures["ratios"]
         ]

@@ -128,6 +128,10 @@ def size_of_checkpoint(model: LoadedModel) -> dict[str, int]:
 
 
 def _own_way(model: LoadedModel, volume: torch.Tensor, tokens: int) -> Figures:
+    ahead = VolumeSession(model, volume)
+    ahead.read_ahead()
+    clicked = ahead.generate(QUESTIONS[0], max_new_tokens=tokens)
+    del ahead
     session = VolumeSession(model, volume)
     started = time.perf_counter()
     session.encode()
@@ -144,6 +148,7 @@ def _own_way(model: LoadedModel, volume: torch.Tensor, tokens: int) -> Figures:
         "decode": first.timings["decode"],
         "first_token": begun,
         "whole": begun + first.timings["decode"],
+        "whole_after_click": sum(clicked.timings.values()),
         "next_first_token": second.timings["score"] + second.timings["prefill"],
         "next_turn_first_token": turn.timings["score"] + turn.timings["prefill"],
         "tokens": float(len(first.token_ids)),
@@ -170,11 +175,10 @@ def _ratios(ours: list[Figures], released: list[Figures]) -> dict[str, float]:
 
     return {
         "first_answer": ratio(lambda here: here["whole"], "whole"),
-        "first_answer_after_click": ratio(lambda here: here["whole"] - here["encode"], "whole"),
+        "first_answer_after_click": ratio(lambda here: here["whole_after_click"], "whole"),
         "first_token": ratio(lambda here: here["first_token"], "first_token"),
         "next_question_first_token": ratio(lambda here: here["next_first_token"], "first_token"),
         "next_turn_first_token": ratio(lambda here: here["next_turn_first_token"], "first_token"),
-        "next_answer": ratio(lambda here: here["next_first_token"] + here["decode"], "whole"),
     }
 
 

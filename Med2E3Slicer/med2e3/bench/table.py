@@ -16,6 +16,7 @@ _STAGES = {
     "next_first_token": "first token, next question",
     "next_turn_first_token": "first token, next turn",
     "whole": "whole answer, first question",
+    "whole_after_click": "the same from the click, the volume having been read ahead",
 }
 
 _LIMITED = ("encode", "prefill", "decode")

@@ -12,6 +12,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import DynamicCache
 
 from med2e3.model import LoadedModel
 
@@ -20,13 +21,20 @@ if TYPE_CHECKING:
 
 
 class Beginning:
-    """What the language model has read: ``embedded`` [length, width] of it, and its cache."""
+    """What the language model has read: ``embedded`` [length, width], and a ``cache`` that holds
+    its keys and values, and maybe more behind them."""
 
-    def __init__(self, llm: Any, embedded: torch.Tensor) -> None:
-        self._embedded = embedded
-        self._cache = llm(
-            inputs_embeds=embedded[None], use_cache=True, logits_to_keep=1
-        ).past_key_values
+    def __init__(self, embedded: torch.Tensor, cache: Any) -> None:
+        self._embedded = embedded.clone()
+        self._cache = DynamicCache()
+        for layer in range(len(cache)):
+            keys, values = (both[..., : len(embedded), :].clone() for both in cache[layer])
+            self._cache.update(keys, values, layer)
+
+    @property
+    def length(self) -> int:
+        """Tokens that are read."""
+        return len(self._embedded)
 
     def is_of(self, embedded: torch.Tensor) -> bool:
         return torch.equal(self._embedded, embedded)

@@ -72,6 +72,25 @@ class VolumeSession:
         return self._encoded
 
     @torch.inference_mode()
+    def read_ahead(self, stop: StopSignal | None = None) -> None:
+        """Let the language model read what all prompts about the volume begin with, before there is
+        a question. Raises Cancelled after ``stop``."""
+        if self.beginning is not None:
+            return
+        tokens_3d = self.encode(stop=stop).tokens_3d
+        before = self.model.prompt_tokenizer.prompt("").before
+        ids = torch.tensor(before, dtype=torch.long, device=self.model.device)
+        shared = self.model.embed_prompt(ids, tokens_3d, ids[:0])
+        with stoppable(self.model, stop):
+            next(
+                greedy_logits(
+                    self.model.llm,
+                    shared,
+                    on_read=lambda cache: self._keep_beginning(Beginning(shared, cache)),
+                )
+            )
+
+    @torch.inference_mode()
     def attend(self, text: str, stop: StopSignal | None = None) -> Attention:
         """Score the slices for a text. Tokens beyond the text encoder's 512 are not read.
 
@@ -112,10 +131,14 @@ class VolumeSession:
                 self.model, question, len(scored.tokens), max_new_tokens, history
             )
             embedded = self.embed(prompt, scored)
-            shared = len(prompt.before) + len(self.encode().tokens_3d)
-            cache = self._begin(embedded[:shared])
+            shared = embedded[: len(prompt.before) + len(self.encode().tokens_3d)]
+            known = self.beginning if self.beginning and self.beginning.is_of(shared) else None
             writing = _Writing(self.model, min(max_new_tokens or room, room), on_token)
-            finish_reason = writing.run(embedded[shared:], cache)
+            finish_reason = writing.run(
+                embedded[known.length if known else 0 :],
+                known.cache() if known else None,
+                lambda cache: self._keep_beginning(known or Beginning(shared, cache)),
+            )
         text = writing.text
         return Generation(
             attention=_attention(scored),
@@ -146,12 +169,9 @@ class VolumeSession:
         )
         return self.model.embed_prompt(before, scored.tokens, after)
 
-    def _begin(self, embedded: torch.Tensor) -> Any:
-        """The language model's cache of the part that all prompts about this volume share."""
-        if self.beginning is None or not self.beginning.is_of(embedded):
-            self.beginning = Beginning(self.model.llm, embedded)
+    def _keep_beginning(self, beginning: Beginning) -> None:
+        self.beginning = beginning
         take_over(self)
-        return self.beginning.cache()
 
     def _score(self, text: str) -> tuple[ScoredVolume, int]:
         """The volume as a text scores it, and how many of the text's tokens were not read."""
@@ -186,7 +206,7 @@ def _slices_at_once(model: LoadedModel) -> int:
         return _MOST_SLICES_AT_ONCE
     _depth, rows, columns = model.configuration.vision3d.grid
     numbers = rows * columns * model.configuration.vision2d["hidden_size"]
-    return max(1, min(_MOST_SLICES_AT_ONCE, _FILLS_A_PROCESSOR // numbers))
+    return int(max(1, min(_MOST_SLICES_AT_ONCE, _FILLS_A_PROCESSOR // numbers)))
 
 
 _MOST_SLICES_AT_ONCE = 8
@@ -205,15 +225,16 @@ class _Writing:
         self.probabilities: list[float] = []
         self.first_token_at = time.perf_counter()
 
-    def run(self, prompt: torch.Tensor, cache: Any) -> str:
+    def run(self, prompt: torch.Tensor, cache: Any, on_read: Callable[[Any], None]) -> str:
         """Write until the end token, the length limit or a stop; returns the finish reason.
 
-        ``prompt`` is what comes behind that which the ``cache`` holds."""
+        ``prompt`` is what comes behind that which the ``cache`` holds; ``on_read`` gets the keys
+        and values of both once they are read."""
         ends = end_tokens(self._model)
         words = len(self._model.prompt_tokenizer)
         finish_reason = "length"
         try:
-            for logits in greedy_logits(self._model.llm, prompt, cache):
+            for logits in greedy_logits(self._model.llm, prompt, cache, on_read):
                 # Rows beyond the tokenizer pad the matrix and are no words.
                 logits = logits[:words]
                 token_id = int(logits.argmax())

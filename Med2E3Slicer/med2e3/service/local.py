@@ -68,6 +68,8 @@ class LocalEngine:
             progress=call.progress,
             stop=call.stop,
         )
+        if params.ahead:
+            opened.session.read_ahead(call.stop)
         self._scans_opened += 1
         volume_id = str(self._scans_opened)
         self._scans[volume_id] = opened

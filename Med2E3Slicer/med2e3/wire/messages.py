@@ -1,4 +1,4 @@
-"""The messages of protocol version 5, as dataclasses.
+"""The messages of protocol version 6, as dataclasses.
 
 Every request has a class for its parameters and one for its result; ``METHODS`` joins them to the
 method's name. Positions are millimetres in RAS or voxel indices in the scan's IJK; matrices are
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-PROTOCOL_VERSION = 5
+PROTOCOL_VERSION = 6
 
 DRAFT_MARK = "AI draft, not reviewed. Research use only, not a medical device."
 """Stands with every text and picture of the model until a person has reviewed it."""
@@ -99,7 +99,8 @@ class OpenVolume:
     ``voxels`` is the path of a ``.npy`` file with the array in (K, J, I) order, made as
     :mod:`~med2e3.wire.exchange` tells. It stays the client's file and can be removed as soon as
     the answer is there. ``ijk_to_ras`` maps (i, j, k, 1) to millimetres, parent transforms
-    included. ``modality`` is the DICOM code, empty where it is not known.
+    included. ``modality`` is the DICOM code, empty where it is not known. ``ahead`` says that
+    nobody waits for it yet: then the language model also reads what every prompt begins with.
     """
 
     voxels: str
@@ -107,6 +108,7 @@ class OpenVolume:
     modality: str = ""
     plane: str = "axial"
     window: str = "auto"
+    ahead: bool = False
 
 
 @dataclass(frozen=True)
