@@ -42,6 +42,7 @@ def main():
         heatmap,
         plot,
         chat,
+        ahead,
         settings,
         server,
         error,
@@ -128,6 +129,8 @@ def setup(session):
 def empty(session):
     panel = session.workbench.setup
     panel.demonstration.checked = True
+    # The phases of a request are to be seen, and would be over before it.
+    session.workbench.settings.readsAhead.checked = False
     panel.useButton.click()
     session.picture("empty")
 
@@ -215,12 +218,31 @@ def chat(session):
     session.picture("chat", session.workbench.questions.widget)
 
 
+def ahead(session):
+    taken = []
+
+    def onState(state):
+        if state.value == "ahead" and not taken:
+            taken.append(state)
+            session.picture("ahead")
+
+    session.controller.stateChanged.connect(onState)
+    session.workbench.settings.window.setCurrentText("lung")
+    session.workbench.settings.readsAhead.checked = True
+    session.waitFor(lambda: taken and session.controller.state.value != "ahead", "the scan")
+    session.controller.stateChanged.disconnect(onState)
+    session.workbench.settings.readsAhead.checked = False
+    session.workbench.settings.window.setCurrentText("auto")
+
+
 def settings(session):
     panel = session.workbench.settings
     session.workbench.gear.checked = True
     panel.checkButton.click()
     session.waitFor(lambda: panel.checkButton.enabled, "the check")
+    panel.readsAhead.checked = True
     session.picture("settings")
+    panel.readsAhead.checked = False
     session.workbench.gear.checked = False
 
 

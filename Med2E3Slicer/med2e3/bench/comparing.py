@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from med2e3.bench.measuring import Figures, measure
+from med2e3.model.checkpoint import checkpoint_precision
 from med2e3.pool import process_pool
 
 RATIOS = (
@@ -31,20 +33,34 @@ def measure_each(folder: Path | None, dtypes: Sequence[str], **options: Any) -> 
     """The figures of :func:`~med2e3.bench.measuring.measure` in each precision.
 
     A process each, so that the peak of its memory is its own and no other model stands beside it.
-    ``logits`` are replaced by how far they are from those of the first precision.
+    ``logits`` are replaced by how far they are from those of the first precision. A precision that
+    another name stands for already is not measured again.
     """
-    found = []
+    found: list[Figures] = []
     for dtype in dtypes:
+        known = [one for one in found if one["precision"] == _precision(folder, dtype, options)]
+        if known:
+            found.append({**known[0], "dtype": dtype})
+            continue
         with process_pool(1, torch.get_num_threads()) as pool:
             work = functools.partial(measure, folder, dtype, told=tell, **options)
             found.append(pool.submit(work).result())
     exact = np.asarray(found[0]["logits"])
-    for figures in found:
-        logits = np.asarray(figures.pop("logits"))
-        same = (logits.argmax(-1) == exact.argmax(-1)).mean()
-        error = np.linalg.norm(logits - exact) / np.linalg.norm(exact)
-        figures["logits"] = {"against": found[0]["precision"], "error": error, "same_word": same}
-    return found
+    return [{**figures, "logits": _apart(figures["logits"], exact)} for figures in found]
+
+
+def _precision(folder: Path | None, dtype: str, options: dict[str, Any]) -> str:
+    """What a name means here, so that "auto" is not measured a second time."""
+    return str(checkpoint_precision(folder, options.get("device", "auto"), dtype))
+
+
+def _apart(logits: list[list[float]], exact: NDArray[np.float64]) -> dict[str, float]:
+    """How far logits are from others, and for how many words the most likely one is the same."""
+    found = np.asarray(logits)
+    return {
+        "error": float(np.linalg.norm(found - exact) / np.linalg.norm(exact)),
+        "same_word": float((found.argmax(-1) == exact.argmax(-1)).mean()),
+    }
 
 
 def tell(what: str) -> None:

@@ -128,6 +128,13 @@ def checkpoint_memory(folder: Path | None = None) -> dict[str, int]:
     return {name: size.memory_in(name) for name in BITS}
 
 
+def checkpoint_precision(folder: Path | None, device: str, dtype: str) -> Precision:
+    """What a name of a precision means for a checkpoint on this machine, the weights unread."""
+    folder = _checked_folder(folder)
+    network = _network_without_memory(folder, read_configuration(folder))
+    return chosen_precision(dtype, _device(device), size_of(network))
+
+
 def identity_files(folder: Path) -> list[Path]:
     """Every file that the network and its words are made of."""
     configuration = read_configuration(folder)
