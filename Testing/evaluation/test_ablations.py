@@ -18,7 +18,7 @@ from med2e3.evaluation.ablations import (
     run_ablations,
 )
 from med2e3.evaluation.cases import Truth
-from med2e3.evaluation.document import write_document
+from med2e3.evaluation.document import write_ablations, write_document
 from med2e3.evaluation.evaluate import evaluate_model
 from med2e3.phantoms.dataset import write_dataset
 from med2e3.training import read_plan, train
@@ -212,21 +212,24 @@ def test_the_page_has_every_table_and_every_figure(results, model, cases, tmp_pa
     monkeypatch.setattr(predicting, "ANSWER_TOKENS", 4)
     evaluation = evaluate_model(model, cases, controlled=1, examined=1)
     evaluation = json.loads(json.dumps(evaluation, allow_nan=False))
-    page = write_document(tmp_path, evaluation, results).read_text("utf-8")
+    page = write_document(tmp_path, evaluation).read_text("utf-8")
     assert model.identity.name in page
     assert "chance.**" not in page
     nothing = evaluation | {"model": evaluation["model"] | {"trained_on": "nothing"}}
-    told = write_document(tmp_path / "untrained", nothing, results).read_text("utf-8")
+    told = write_document(tmp_path / "untrained", nothing).read_text("utf-8")
     assert "**It is untrained: the figures are those of chance.**" in told
+    variants = write_ablations(tmp_path, results).read_text("utf-8")
     for one in results.variants:
-        assert f"| {one.label} |" in page
-        assert one.description in page
+        assert f"| {one.label} |" in variants
+        assert one.description in variants
     pictures = sorted(path.name for path in (tmp_path / "images").iterdir())
     assert pictures == [
         f"evaluation-{name}.png" for name in ("ablations", "attention", "perturbation", "scores")
     ]
     for picture in pictures:
-        assert f"(images/{picture})" in page
+        assert f"(images/{picture})" in page + variants
         assert (tmp_path / "images" / picture).read_bytes().startswith(b"\x89PNG")
-    table_rows = [line.count("|") for line in page.splitlines() if line.startswith("|")]
+    table_rows = [
+        line.count("|") for line in (page + variants).splitlines() if line.startswith("|")
+    ]
     assert min(table_rows) >= 3

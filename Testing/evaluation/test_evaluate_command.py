@@ -59,6 +59,13 @@ def test_what_cannot_be_evaluated_ends_as_a_sentence(med2e3, arguments, sentence
     assert ended.stdout == ""
 
 
+def test_a_page_of_nothing_is_refused(med2e3, tmp_path):
+    ended = med2e3("evaluate", "document", "--out", tmp_path)
+    assert ended.returncode == 2
+    assert "--ablations" in ended.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_page_of_something_else_is_refused(med2e3, tmp_path):
     (tmp_path / "a.json").write_text("{")
     ended = med2e3("evaluate", "document", tmp_path / "a.json", "--out", tmp_path)

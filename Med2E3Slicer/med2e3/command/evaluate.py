@@ -201,12 +201,12 @@ for _name, _help in (
 @told
 def document(
     evaluation: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
-            metavar="EVALUATION", help="evaluation.json of `evaluate phantom --out`.",
+            metavar="[EVALUATION]", help="evaluation.json of `evaluate phantom --out`.",
             show_default=False,
         ),
-    ],
+    ] = None,
     ablations: Annotated[
         Path | None,
         typer.Option(
@@ -219,18 +219,24 @@ def document(
     ] = Path("docs"),
     debug: Debug = False,
 ) -> None:  # fmt: skip
-    """Write the page evaluation.md with tables and figures from results."""
+    """Write the pages evaluation.md and ablations.md with tables and figures from results."""
     from med2e3.errors import InputError
     from med2e3.evaluation.ablations import results_of
-    from med2e3.evaluation.document import write_document
+    from med2e3.evaluation.document import write_ablations, write_document
 
+    if evaluation is None and ablations is None:
+        raise InputError("Give EVALUATION, --ablations or both; there is nothing to write of else.")
+    if ablations:
+        print(write_ablations(out, results_of(ablations)))
+    if evaluation is None:
+        return
     try:
         found = json.loads(evaluation.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
             f"{evaluation} is not what `med2e3 evaluate phantom --out` writes ({error})."
         ) from error
-    print(write_document(out, found, results_of(ablations) if ablations else None))
+    print(write_document(out, found))
 
 
 def _evaluate(

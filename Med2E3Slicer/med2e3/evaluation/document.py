@@ -1,4 +1,5 @@
-"""``docs/evaluation.md``: the results' tables and figures, written from their JSON."""
+"""``docs/evaluation.md`` and ``docs/ablations.md``: the results' tables and figures, written from
+their JSON."""
 
 from __future__ import annotations
 
@@ -27,18 +28,24 @@ REFERENCE = "tg-is"
 _BARS = (REPORT_COLUMNS[0], REPORT_COLUMNS[3], CLOSED_COLUMNS[-1])
 
 
-def write_document(folder: Path, evaluation: Figures, ablations: Results | None) -> Path:
+def write_document(folder: Path, evaluation: Figures) -> Path:
     """Write ``evaluation.md`` and ``images/evaluation-*.png`` into a folder; returns the page."""
     images = folder / "images"
     sections = [_head(evaluation), _abilities(evaluation)]
     sections.append(_attention(evaluation, images))
     sections.append(_faithfulness(evaluation, images))
     sections.append(_controls(evaluation))
-    if ablations is not None:
-        sections.append(_ablations(ablations, images))
-    page = folder / "evaluation.md"
+    return _write(folder / "evaluation.md", "\n".join(sections))
+
+
+def write_ablations(folder: Path, ablations: Results) -> Path:
+    """Write ``ablations.md`` and its image into a folder; returns the page."""
+    return _write(folder / "ablations.md", _ablations(ablations, folder / "images"))
+
+
+def _write(page: Path, text: str) -> Path:
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text("\n".join(sections), encoding="utf-8")
+    page.write_text(text, encoding="utf-8")
     return page
 
 
@@ -220,11 +227,15 @@ def _ablations(results: Results, images: Path) -> str:
     )
     most = max((len(one.runs) for one in results.variants), default=0)
     seeds = "one seed" if most == 1 else f"{most} seeds"
-    return f"""## The paper's claims in miniature
+    volumes = reference.runs[0]["volumes"] if reference else results.variants[0].runs[0]["volumes"]
+    return f"""# The paper's claims in miniature
 
 Every row is trained from the same stage-0 encoders on the same data for the same steps, with
-{seeds}, and measured on the same test volumes: mean ± standard deviation over the seeds, the best
-of a column in bold.
+{seeds}, and measured on the same {volumes} test volumes: mean ± standard deviation over the seeds,
+the best of a column in bold. All figures are in percent but for the effective slices and the mass
+ratio. Small networks on synthetic CT: nothing here tells how large ones read patients. This page is
+made by `med2e3 evaluate document --ablations`; docs/decisions/0016 tells how the runs were made,
+and what follows from them.
 
 {what}
 

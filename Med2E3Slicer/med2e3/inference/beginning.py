@@ -1,47 +1,45 @@
 """The beginning of a prompt, read once for all questions about a volume.
 
 Up to and including the 3D tokens a prompt is the same whatever is asked: the language model's keys
-and values for it can be kept. At the released size they take 228 MB in float32 (32 layers of 3072,
-290 tokens), so one volume of each model has them at a time.
+and values for it can be kept. With room for a whole prompt and its answer they take 600 MB in
+float32 at the released size, so one volume of each model has them at a time.
 """
 
 from __future__ import annotations
 
-import copy
 import weakref
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import DynamicCache
 
+from med2e3.inference.cache import RoomyCache
 from med2e3.model import LoadedModel
 
 if TYPE_CHECKING:
     from med2e3.inference.session import VolumeSession
 
 
+@dataclass(eq=False)
 class Beginning:
-    """What the language model has read: ``embedded`` [length, width], and a ``cache`` that holds
-    its keys and values, and maybe more behind them."""
+    """What the language model has read: ``embedded`` [length, width], and its keys and values, with
+    whatever was written behind them last."""
 
-    def __init__(self, embedded: torch.Tensor, cache: Any) -> None:
-        self._embedded = embedded.clone()
-        self._cache = DynamicCache()
-        for layer in range(len(cache)):
-            keys, values = (both[..., : len(embedded), :].clone() for both in cache[layer])
-            self._cache.update(keys, values, layer)
+    embedded: torch.Tensor
+    cache: RoomyCache
 
     @property
     def length(self) -> int:
         """Tokens that are read."""
-        return len(self._embedded)
+        return len(self.embedded)
 
     def is_of(self, embedded: torch.Tensor) -> bool:
-        return torch.equal(self._embedded, embedded)
+        return torch.equal(self.embedded, embedded)
 
-    def cache(self) -> Any:
+    def again(self) -> RoomyCache:
         """The keys and values, to be written on behind."""
-        return copy.deepcopy(self._cache)
+        self.cache.rewind(self.length)
+        return self.cache
 
 
 _holders: weakref.WeakKeyDictionary[LoadedModel, weakref.ref[VolumeSession]] = (

@@ -11,20 +11,13 @@ import torch
 from med2e3.model.prompt import PromptTokenizer
 
 
-def greedy_logits(
-    llm: Any,
-    prompt: torch.Tensor,
-    cache: Any = None,
-    on_read: Callable[[Any], None] = lambda cache: None,
-) -> Iterator[torch.Tensor]:
+def greedy_logits(llm: Any, prompt: torch.Tensor, cache: Any = None) -> Iterator[torch.Tensor]:
     """The logits [vocabulary] of each next token, when the most likely one is always taken.
 
     ``prompt`` is [length, width], without what the ``cache`` holds of it already. The first comes
-    after the prompt was read, and ``on_read`` was given the keys and values of all of it; each
-    further one costs one token. Endless: the caller stops.
+    after the prompt was read; each further one costs one token. Endless: the caller stops.
     """
     reply = llm(inputs_embeds=prompt[None], past_key_values=cache, use_cache=True, logits_to_keep=1)
-    on_read(reply.past_key_values)
     while True:
         logits = reply.logits[0, -1]
         yield logits

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import torch
 
+from med2e3.memory import return_freed_memory
 from med2e3.model import LoadedModel
 
 _ROOM_ON_A_CARD = 2 * 2**30
@@ -33,6 +34,7 @@ def encoders_at_hand(model: LoadedModel) -> Iterator[None]:
                 encoder.to("cpu")
         else:
             model.map_encoders_anew()
+            return_freed_memory()
 
 
 _ENCODERS = ("vision2d_model", "vision3d_model")

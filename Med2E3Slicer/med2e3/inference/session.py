@@ -6,13 +6,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
 from med2e3.attention import Attention
 from med2e3.errors import Cancelled, InputError
 from med2e3.inference.beginning import Beginning, take_over
+from med2e3.inference.cache import RoomyCache
 from med2e3.inference.generation import GrowingText, OnToken, greedy_logits
 from med2e3.inference.interruption import StopSignal, stoppable
 from med2e3.inference.offloading import encoders_at_hand
@@ -82,13 +82,9 @@ class VolumeSession:
         ids = torch.tensor(before, dtype=torch.long, device=self.model.device)
         shared = self.model.embed_prompt(ids, tokens_3d, ids[:0])
         with stoppable(self.model, stop):
-            next(
-                greedy_logits(
-                    self.model.llm,
-                    shared,
-                    on_read=lambda cache: self._keep_beginning(Beginning(shared, cache)),
-                )
-            )
+            cache = self._drop_others()
+            next(greedy_logits(self.model.llm, shared, cache))
+        self._keep_beginning(Beginning(shared, cache))
 
     @torch.inference_mode()
     def attend(self, text: str, stop: StopSignal | None = None) -> Attention:
@@ -134,10 +130,11 @@ class VolumeSession:
             shared = embedded[: len(prompt.before) + len(self.encode().tokens_3d)]
             known = self.beginning if self.beginning and self.beginning.is_of(shared) else None
             writing = _Writing(self.model, min(max_new_tokens or room, room), on_token)
+            cache = known.again() if known else self._drop_others()
             finish_reason = writing.run(
                 embedded[known.length if known else 0 :],
-                known.cache() if known else None,
-                lambda cache: self._keep_beginning(known or Beginning(shared, cache)),
+                cache,
+                lambda: self._keep_beginning(known or Beginning(shared.clone(), cache)),
             )
         text = writing.text
         return Generation(
@@ -168,6 +165,12 @@ class VolumeSession:
             for ids in (prompt.before, prompt.after)
         )
         return self.model.embed_prompt(before, scored.tokens, after)
+
+    def _drop_others(self) -> RoomyCache:
+        """A new cache, in the place of that of the volume which was asked about before."""
+        take_over(self)
+        self.beginning = None
+        return RoomyCache(self.model.configuration.max_length)
 
     def _keep_beginning(self, beginning: Beginning) -> None:
         self.beginning = beginning
@@ -225,16 +228,16 @@ class _Writing:
         self.probabilities: list[float] = []
         self.first_token_at = time.perf_counter()
 
-    def run(self, prompt: torch.Tensor, cache: Any, on_read: Callable[[Any], None]) -> str:
+    def run(self, prompt: torch.Tensor, cache: RoomyCache, on_read: Callable[[], None]) -> str:
         """Write until the end token, the length limit or a stop; returns the finish reason.
 
-        ``prompt`` is what comes behind that which the ``cache`` holds; ``on_read`` gets the keys
-        and values of both once they are read."""
+        ``prompt`` is what comes behind that which the ``cache`` holds; ``on_read`` is called once
+        it is read."""
         ends = end_tokens(self._model)
         words = len(self._model.prompt_tokenizer)
         finish_reason = "length"
         try:
-            for logits in greedy_logits(self._model.llm, prompt, cache, on_read):
+            for logits in greedy_logits(self._model.llm, prompt, cache):
                 # Rows beyond the tokenizer pad the matrix and are no words.
                 logits = logits[:words]
                 token_id = int(logits.argmax())
@@ -243,6 +246,7 @@ class _Writing:
                     raise _no_numbers(self._model)
                 if not self.text.token_ids:
                     self.first_token_at = time.perf_counter()
+                    on_read()
                 if token_id in ends:
                     finish_reason = "stop"
                     break

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from med2e3.errors import InputError
+from med2e3.memory import return_freed_memory
 from med2e3.model.configuration import Configuration, read_configuration
 from med2e3.model.families import LAMED, NAMES, PREFIXES, tokenizer_folder
 from med2e3.model.identity import EMBEDDED, Card, ModelIdentity, card_of, hash_of
@@ -217,6 +218,8 @@ def _quantise(
         else:
             smaller = quantised(weight, bias, bits, precision.dtype)
         llm.set_submodule(name, smaller)
+        del weight
+        return_freed_memory()
 
 
 def modules_of(model: Med2E3, part: str) -> list[tuple[nn.Module, str]]:
