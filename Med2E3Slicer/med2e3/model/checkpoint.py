@@ -167,8 +167,10 @@ def _fill(
 ) -> None:
     """Put the weights of one part's folder where they belong."""
     for module, prefix in modules_of(model, part):
-        weights = weights_in(files, prefix)
         is_language_model = module is model.llm
+        # What becomes something else is read once, and shall not stay in memory for the rest.
+        becomes_other = precision.weights == "float32" or (is_language_model and precision.bits)
+        weights = weights_in(files, prefix, apart=bool(becomes_other))
         if is_language_model and precision.bits:
             _quantise(module, weights, files[0], device, precision)
         if precision.keeps_narrow:

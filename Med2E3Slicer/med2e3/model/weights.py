@@ -11,7 +11,6 @@ import pickletools
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from med2e3.model.configuration import read_json
 from med2e3.model.widening import stays_narrow
 
 Weights = Mapping[str, torch.Tensor]
-"""Tensors by name. Those of a safetensors file come from it anew each time one is asked for."""
+"""Tensors by name. Those of a safetensors file come from it when they are asked for."""
 
 _WHOLE = ("model.safetensors", "pytorch_model.safetensors", "pytorch_model.bin")
 _INDEX = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
@@ -50,20 +49,21 @@ def weight_files(folder: Path) -> list[Path]:
     )
 
 
-def read_weights(path: Path) -> Weights:
-    """The tensors in a weight file, mapped into memory rather than copied.
+def read_weights(path: Path, *, apart: bool = False) -> Weights:
+    """The tensors in a weight file, mapped into memory rather than copied; ``apart``, each for
+    itself, so that its memory goes with it.
 
     Raises InputError for a file that is truncated, holds anything but tensors, or is compressed.
     """
-    return _MappedFile(path) if path.suffix == ".safetensors" else _read_bin(path)
+    return _MappedFile(path, apart) if path.suffix == ".safetensors" else _read_bin(path)
 
 
-def weights_in(files: Iterable[Path], prefix: str = "") -> Weights:
+def weights_in(files: Iterable[Path], prefix: str = "", *, apart: bool = False) -> Weights:
     """The tensors of several files whose names begin with ``prefix``, by the rest of their names.
 
-    Raises InputError as :func:`read_weights` does.
+    ``apart`` and errors as with :func:`read_weights`.
     """
-    return _OfSeveralFiles([read_weights(path) for path in files], prefix)
+    return _OfSeveralFiles([read_weights(path, apart=apart) for path in files], prefix)
 
 
 class _OfSeveralFiles(Mapping[str, torch.Tensor]):
@@ -162,20 +162,24 @@ def _shards(index: Path) -> list[Path]:
 
 
 class _MappedFile(Mapping[str, torch.Tensor]):
-    """The tensors of a safetensors file. Each has the file mapped for itself, so that what was read
-    of it leaves the memory with the tensor: a model that is loaded in another precision never has
-    the whole file in memory beside it."""
+    """The tensors of a safetensors file. They share one map of the file, or, ``apart``, have one
+    each: then what was read of the file leaves the memory with its tensor, and a model that is
+    loaded in another precision never has the whole file in memory beside it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, apart: bool) -> None:
         self._path = path
-        with self._opened() as file:
-            self._names = tuple(file.keys())
+        self._apart = apart
+        self._file = self._opened()
+        self._names = frozenset(self._file.keys())
 
     def __getitem__(self, name: str) -> torch.Tensor:
         if name not in self._names:
             raise KeyError(name)
-        with self._opened() as file:
+        file = self._opened() if self._apart else self._file
+        try:
             tensor: torch.Tensor = file.get_tensor(name)
+        except (SafetensorError, ValueError, OSError) as error:
+            raise self._incomplete(error) from None
         return tensor
 
     def __iter__(self) -> Iterator[str]:
@@ -184,16 +188,19 @@ class _MappedFile(Mapping[str, torch.Tensor]):
     def __len__(self) -> int:
         return len(self._names)
 
-    @contextmanager
-    def _opened(self) -> Iterator[Any]:
+    def _opened(self) -> Any:
         try:
-            with safe_open(self._path, framework="pt") as file:
-                yield file
+            # Its end closes the file: the tensors that share its map may need it till then.
+            opened: Any = safe_open(self._path, framework="pt")
+            return opened.__enter__()
         except (SafetensorError, ValueError, OSError) as error:
-            raise InputError(
-                f"{self._path} is not a complete safetensors file ({brief(error)}); download or "
-                "copy it again."
-            ) from None
+            raise self._incomplete(error) from None
+
+    def _incomplete(self, error: Exception) -> InputError:
+        return InputError(
+            f"{self._path} is not a complete safetensors file ({brief(error)}); download or "
+            "copy it again."
+        )
 
 
 def _read_bin(path: Path) -> Weights:
