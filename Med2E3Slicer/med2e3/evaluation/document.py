@@ -234,8 +234,7 @@ Every row is trained from the same stage-0 encoders on the same data for the sam
 {seeds}, and measured on the same {volumes} test volumes: mean ± standard deviation over the seeds,
 the best of a column in bold. All figures are in percent but for the effective slices and the mass
 ratio. Small networks on synthetic CT: nothing here tells how large ones read patients. This page is
-made by `med2e3 evaluate document --ablations`; docs/decisions/0016 tells how the runs were made,
-and what follows from them.
+made by `med2e3 evaluate document --ablations`.
 
 {what}
 
