@@ -68,7 +68,8 @@ def draw_growth(path: Path, found: Figures) -> None:
         right.plot(numbers, [one / 1e6 for one in found["resident_bytes"]], color="#3f6f8f", lw=1.5)
         right.set_ylabel("megabytes in memory")
         for axes in (left, right):
-            axes.set_ylim(bottom=0)
+            _low, high = axes.get_ylim()
+            axes.set_ylim(0, 1.15 * high)
             axes.set_xlabel("question about the same volume")
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(color=_GRID)
