@@ -7,12 +7,13 @@ import json
 import pytest
 import torch
 
-from med2e3.bench import comparing
+from med2e3.bench import around, comparing
 from med2e3.bench.full_size import write_full_size
 from med2e3.bench.released_way import eager
 from med2e3.inference import VolumeSession
 from med2e3.model import load_model
 from med2e3.model.precision import BITS
+from other_checkpoints import write_lamed
 
 STAGES = {"encode", "score", "prefill", "decode", "first_token", "whole", "next_first_token"}
 
@@ -53,6 +54,25 @@ def test_a_table_for_people(med2e3):
     assert "GB/s" in ended.stdout
     # What was not measured is not made up.
     assert ended.stdout.count("not measured") == len(comparing.RATIOS) - 1
+
+
+def test_a_family_without_slices_is_measured_without_what_it_lacks(med2e3, tmp_path):
+    write_lamed(tmp_path / "lamed")
+    arguments = ("--model", tmp_path / "lamed", "--dtype", "float32", "--pairs", 1, "--tokens", 3)
+    ended = med2e3("bench", *arguments, "--json")
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    assert found["precisions"][0]["ours"]["whole"] > 0
+    assert found["precisions"][0]["runs"]["released"] == 0
+    assert found["around"]["encoders"] is None
+    assert found["ratios"]["encoders_onnx"] is None
+
+
+def test_without_onnx_all_else_is_measured(monkeypatch):
+    monkeypatch.setattr(around, "PACKAGES", ("no_such_package",))
+    said = []
+    assert around.encoders(None, said.append) is None
+    assert "med2e3[onnx]" in said[0]
 
 
 def test_attention_written_out_gives_the_same_tokens():

@@ -72,8 +72,8 @@ class SettingsPanel:
         self.precision.addItems(list(self._preferences.PRECISIONS))
         self.precision.toolTip = _(
             "How exactly the model is computed: bfloat16 takes half the memory of float32, int8 "
-            "and int4 less, with another word here and there; where it looks stays the same. auto "
-            "takes what is fastest on this computer and fits into its memory."
+            "and int4 less, with another word here and there. auto takes what is fastest on this "
+            "computer and fits into its memory."
         )
         form.addRow(_("Precision"), self.precision)
         self.machine = textLabel()

@@ -3,6 +3,7 @@ scores' way back, the encoders in ONNX Runtime, and whether anything grows with 
 
 from __future__ import annotations
 
+import importlib.util
 import statistics
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from med2e3.attention import slice_heatmap
 from med2e3.bench.measuring import QUESTIONS, Figures
 from med2e3.inference import VolumeSession
 from med2e3.model import load_model
-from med2e3.model.onnx_encoders import OnnxEncoder, export_encoders, seconds_of
+from med2e3.model.onnx_encoders import PACKAGES, OnnxEncoder, export_encoders, seconds_of
 from med2e3.volume import prepare, read_scan
 
 _SCAN = (300, 512, 512)
@@ -56,13 +57,19 @@ def scan_to_model(times: int) -> Figures:
     }
 
 
-def encoders(folder: Path | None, told: Callable[[str], None]) -> Figures:
+def encoders(folder: Path | None, told: Callable[[str], None]) -> Figures | None:
     """Seconds for all slices and the volume, by torch and by ONNX Runtime, both in float32.
 
-    The ONNX models are written for it, unless the checkpoint has some.
+    The ONNX models are written for it, for a while. None without the packages that it takes, and
+    for a family without a 2D encoder.
     """
+    if not all(map(importlib.util.find_spec, PACKAGES)):
+        told("encoders in ONNX Runtime are not measured: pip install 'med2e3[onnx]'")
+        return None
     told("encoders, torch and ONNX Runtime")
     model = load_model(folder, device="cpu", dtype="float32")
+    if not model.scores_slices:
+        return None
     slices, rows, columns = model.configuration.vision3d.volume_size
     images = {
         "vision2d_model": torch.rand(1, rows, columns),

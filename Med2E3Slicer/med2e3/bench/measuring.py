@@ -6,7 +6,6 @@ over pairs of runs that followed one another.
 
 from __future__ import annotations
 
-import resource
 import statistics
 import sys
 import time
@@ -23,7 +22,7 @@ from med2e3.bench.released_way import answer, eager
 from med2e3.inference import VolumeSession
 from med2e3.inference.session import fit_prompt
 from med2e3.model import LoadedModel, load_model
-from med2e3.model.checkpoint import parameters_without_memory
+from med2e3.model.checkpoint import checkpoint_memory, parameters_without_memory
 from med2e3.model.precision import size_of
 
 QUESTIONS = ("Is there a nodule in the lungs?", "Which organ is enlarged?")
@@ -45,10 +44,10 @@ def measure(
     """The figures of a model in one precision.
 
     ``pairs`` runs of each way are made in turn; of the released way ``released_pairs``, if that is
-    less, and none where weights are quantised, which it knows nothing of. ``limit`` is the share of
-    what the machine can do that a stage makes use of: of its matrix throughput in the encoders and
-    the prefill, of its memory bandwidth in the decoding. ``memory_peak`` is that of this process
-    while the engine alone has run.
+    less, and none of what it knows nothing of: quantised weights and other families. ``limit`` is
+    the share of what the machine can do that a stage makes use of: of its matrix throughput in the
+    encoders and the prefill, of its memory bandwidth in the decoding. ``memory_peak`` is the peak
+    of this process while the engine alone has run.
     """
     told(f"load {dtype}")
     started = time.perf_counter()
@@ -59,7 +58,7 @@ def measure(
     )
     if released_pairs is None:
         released_pairs = pairs
-    if model.precision.keeps_narrow or model.precision.bits:
+    if model.precision.keeps_narrow or model.precision.bits or not model.scores_slices:
         released_pairs = 0
     ours, released, peak = [], [], 0
     for number in range(pairs):
@@ -94,7 +93,7 @@ def measure(
         if released
         else None,
         "memory_peak": peak,
-        "memory_expected": size_of_checkpoint(model)[dtype] if dtype != "auto" else None,
+        "memory_expected": checkpoint_memory(folder)[model.precision.weights],
         "logits": probe_logits(model).tolist(),
     }
 
@@ -105,6 +104,8 @@ def memory_peak() -> int:
         import psutil
 
         return int(psutil.Process().memory_info().peak_wset)
+    import resource  # Windows has none.
+
     # In bytes on macOS, elsewhere in kibibytes.
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
@@ -118,13 +119,6 @@ def probe_logits(model: LoadedModel) -> torch.Tensor:
     tokens = torch.tensor([ids], device=model.device)
     logits: torch.Tensor = model.llm(input_ids=tokens).logits[0, :, : len(model.prompt_tokenizer)]
     return logits.float().cpu()
-
-
-def size_of_checkpoint(model: LoadedModel) -> dict[str, int]:
-    """The bytes that the model was said to take beforehand, by precision."""
-    from med2e3.model.checkpoint import checkpoint_memory
-
-    return checkpoint_memory(model.identity.folder)
 
 
 def _own_way(model: LoadedModel, volume: torch.Tensor, tokens: int) -> Figures:
@@ -211,13 +205,13 @@ def _operations(model: LoadedModel) -> tuple[int, int]:
     and no numbers; and of reading the first question's prompt, twice for each weight of a linear
     layer and each token, and the products of the attention."""
     with parameters_without_memory():
-        empty = LoadedModel(model.configuration)
+        empty = type(model)(model.configuration)
     empty.to("meta")
     volume = torch.empty(1, *model.configuration.vision3d.volume_size, device="meta")
     with FlopCounterMode(display=False) as encode:
-        tokens_2d = empty.encode_slices(volume[0])
-        tokens_3d = empty.encode_volume(volume)
-    image = tokens_2d.shape[1] + tokens_3d.shape[0]
+        image = len(empty.encode_volume(volume))
+        if model.scores_slices:
+            image += empty.encode_slices(volume[0]).shape[1]
     prompt, _ = fit_prompt(model, QUESTIONS[0], image, None)
     length = len(prompt.before) + image + len(prompt.after)
     attention = 2 * length**2 * model.configuration.width * model.llm.config.num_hidden_layers

@@ -133,8 +133,7 @@ def _stage(figures: Figures, name: str) -> str:
 
 
 def _expected(figures: Figures) -> str:
-    expected = figures["memory_expected"]
-    return f"{expected / 1e9:.2f}" if expected else ""
+    return f"{figures['memory_expected'] / 1e9:.2f}"
 
 
 def _percent(share: float) -> str:

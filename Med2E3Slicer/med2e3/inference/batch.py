@@ -132,11 +132,7 @@ class _Rows:
         lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
         longest = int(lengths.max())
         embedded = torch.zeros(
-            len(prompts),
-            longest,
-            prompts[0].shape[1],
-            device=model.device,
-            dtype=model.dtype,
+            len(prompts), longest, prompts[0].shape[1], device=model.device, dtype=model.dtype
         )
         for row, prompt in zip(embedded, prompts, strict=True):
             row[longest - len(prompt) :] = prompt

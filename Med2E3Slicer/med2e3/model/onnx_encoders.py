@@ -23,6 +23,9 @@ from torch import nn
 from med2e3.errors import InputError, check_installed
 from med2e3.model.med2e3 import LoadedModel
 
+PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+"""What it takes to make them."""
+
 FOLDER = "onnx"
 _FILES = {"vision2d_model": "vision2d.onnx", "vision3d_model": "vision3d.onnx"}
 _NOTE = "made_from.json"
@@ -71,8 +74,7 @@ def export_encoders(
     ``told`` hears the name of each. Raises Med2E3Error where packages are missing, and InputError
     for a family without a 2D encoder.
     """
-    packages = {name: name for name in ("onnx", "onnxruntime", "onnxscript")}
-    check_installed(packages, "Encoders in ONNX need", "onnx")
+    check_installed({name: name for name in PACKAGES}, "Encoders in ONNX need", "onnx")
     if not model.scores_slices:
         raise InputError(
             f"{model.identity.name} has no 2D encoder, and its 3D encoder is not worth a second "

@@ -86,7 +86,6 @@ def measure() -> Speeds:
         "float32": operations / _seconds(partial(functional.linear, rows), wide[:1]),
         "bfloat16": operations / _seconds(partial(functional.linear, rows.bfloat16()), halved[:1]),
     }
-
     weights = _COPIES * _OUT * _IN
     bandwidth = {
         "float32": 4 * weights / _seconds(partial(functional.linear, row), wide),

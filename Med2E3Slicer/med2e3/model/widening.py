@@ -1,7 +1,7 @@
 """Layers whose weights stay as narrow as the checkpoint has them, and are widened to compute.
 
 A bfloat16 number is a float32 number with half of its bits zero, so nothing changes but the memory
-that the weights take, and half a second a prompt for widening them.
+that the weights take, and the time for widening them: some seconds a prompt at the released size.
 """
 
 from __future__ import annotations
