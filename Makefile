@@ -51,7 +51,7 @@ soak: $(READY)
 model model-language model-slices: export MALLOC_MMAP_MAX_ = 0
 model model-language model-slices: export MALLOC_TRIM_THRESHOLD_ = 20000000000
 model: $(READY)
-	$(BIN)/python -m med2e3 phantom dataset --out $(MODEL)/data --train 6000 --validation 100 --test 500 --size 32 128 128
+	$(BIN)/python -m med2e3 phantom dataset --out $(MODEL)/data --train 4000 --validation 100 --test 500 --size 32 128 128
 	$(MAKE) --jobs 2 model-language model-slices
 	$(TRAIN)
 	$(BIN)/python -m med2e3 evaluate phantom --model $(MODEL)/run/model --data $(MODEL)/data --out $(MODEL)/evaluation

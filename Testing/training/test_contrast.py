@@ -42,13 +42,13 @@ def batches_of(made, augment=False, grid_3d=(4, 4, 4), grid_2d=(4, 4), records=N
     )  # fmt: skip
 
 
-def texts_of(made, batch):
-    """The captions of a batch, known again by their tokens."""
+def texts_of(made, batch, kind="caption"):
+    """The captions or names of a batch, known again by their tokens."""
     model, records, _ = made
     said = {caption.text for r in records for caption in captions_of([r])}
     said |= {swap_sides(text) for text in said}
     known = {tuple(model.scoring_tokenizer(text)[0]): text for text in said}
-    rows = zip(batch["caption_ids"].tolist(), batch["caption_mask"].sum(dim=1), strict=True)
+    rows = zip(batch[f"{kind}_ids"].tolist(), batch[f"{kind}_mask"].sum(dim=1), strict=True)
     return [known[tuple(ids[:length])] for ids, length in rows]
 
 
@@ -90,20 +90,33 @@ def test_truth_is_what_the_picture_shows(made, augment):
     texts = texts_of(made, batch)
     column = texts.index("an abnormality")
     patches = batch["slices"].unflatten(1, (4, 8)).unflatten(3, (4, 8)).mean(dim=(2, 4))
-    shown = batch["slice_patch_truth"][..., column] > 0
+    names = texts_of(made, batch, "name")
+    findings = [names.index(name) for name in names if " in the " in name]
+    shown = (batch["slice_patch_truth"][..., findings] > 0).any(dim=-1)
     assert torch.equal(shown.any(dim=1), batch["slice_truth"][:, column] > 0)
     for picture, truth in zip(patches.flatten(1), shown, strict=True):
         if truth.any():
             assert picture.argmax() == truth.int().argmax()
     assert shown.any()
     assert (batch["volume_truth"][:, column] == 1).all()
-    assert (batch["volume_patch_truth"][..., column] == 1).sum(dim=1).tolist() == [1, 1, 1]
-    # Nothing is known of the plane of a patch, nor of another volume's question.
-    assert not batch["slice_patch_truth"][..., texts.index("axial plane")].any()
+    found = batch["volume_patch_truth"][..., findings] == 1
+    assert found.any(dim=-1).sum(dim=1).tolist() == [1, 1, 1]
     kinds = [record.phantom["findings"][0]["kind"] for record in records[0:9:3]]
+    assert [names[findings[one]] for one in found.any(dim=1).int().argmax(dim=1)] == [
+        f"{kind} in the lung" for kind in kinds
+    ]
     for volume, kind in enumerate(kinds):
         truth = batch["volume_truth"][volume, [texts.index(other) for other in kinds]]
         assert truth.tolist() == [1 if other == kind else -1 for other in kinds]
+
+
+def test_patches_are_named_by_organs_and_findings_in_them_and_by_no_more(made):
+    _, records, _ = made
+    names = texts_of(made, batches_of(made)([(0, 0)]), "name")
+    truths = [record.phantom for record in records]
+    wanted = {organ for truth in truths for organ in truth["organs"]}
+    wanted |= {f"{f['kind']} in the {f['organ']}" for truth in truths for f in truth["findings"]}
+    assert names == sorted(wanted)
 
 
 def test_a_mirrored_volume_has_its_sides_named_anew(made):
@@ -125,12 +138,16 @@ def test_the_loss_is_over_known_pairs_alone(made):
     outcome = objective(**batch)
     parts = ("report", "volume", "volume_patch", "slice", "slice_patch")
     assert outcome["loss"].item() == pytest.approx(
-        sum(outcome[f"{part}_loss"].item() for part in parts), rel=1e-5
+        sum(
+            outcome[f"{part}_loss"].item() * (50 if part.endswith("_patch") else 1)
+            for part in parts
+        ),
+        rel=1e-5,
     )
     with torch.no_grad():
         captions = model.embed_texts(batch["caption_ids"], batch["caption_mask"])
         seen = model.vision2d_model(batch["slices"]).mean(dim=1)
-        texts = objective.heads["slice_caption"](captions)
+        texts = objective.heads["slice_text"](captions)
         pictures = objective.heads["slice"](seen)
     total = 0.0
     for picture, truths in zip(pictures, batch["slice_truth"].tolist(), strict=True):
@@ -139,6 +156,24 @@ def test_the_loss_is_over_known_pairs_alone(made):
             logit = truth * (10 * cosine - 4)
             total += math.log1p(math.exp(-logit)) if truth else 0.0
     assert outcome["slice_loss"].item() == pytest.approx(total / len(pictures), rel=1e-4)
+
+
+def test_a_patch_is_held_against_every_name(made):
+    model, _, _ = made
+    objective = ContrastObjective(model, EVERYTHING, "mean").eval()
+    batch = batches_of(made)([(0, 0), (0, 1)])
+    outcome = objective(**batch)
+    with torch.no_grad():
+        names = objective.heads["slice_patch_text"](
+            model.embed_texts(batch["name_ids"], batch["name_mask"])
+        )
+        patches = objective.heads["slice_patch"](
+            model.vision2d_model(batch["slices"]).flatten(0, 1)
+        )
+    logits = (patches @ names.T / 3 - 4).double()
+    truth = batch["slice_patch_truth"].flatten(0, 1).double()
+    wanted = torch.where(truth == 0, 0.0, (1 + (-truth * logits).exp()).log()).sum(dim=1).mean()
+    assert outcome["slice_patch_loss"].item() == pytest.approx(wanted.item(), rel=1e-4)
 
 
 def test_volumes_without_cover_have_no_patches_to_compare(made):

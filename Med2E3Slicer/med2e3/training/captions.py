@@ -30,6 +30,8 @@ class Caption:
     one_of_many: bool = False
     seen_as: tuple[int, ...] = ()
     """Numbers of the findings and organs, findings first, whose patches show it."""
+    names_patches: bool = False
+    """Whether it is what every patch is named by: an organ, or a finding with its organ."""
 
 
 def volume_text(record: Record, random: np.random.Generator) -> str:
@@ -94,9 +96,11 @@ def _question(record: Record) -> Caption:
 
 def _statements(truth: dict[str, Any]) -> list[Caption]:
     found: dict[str, list[tuple[int, Sequence[int]]]] = {}
+    names = set(truth["organs"])
     for number, finding in enumerate(truth["findings"]):
         kind, organ, side, level = (finding[name] for name in ("kind", "organ", "side", "level"))
         place = " ".join(part for part in (side, level, organ) if part)
+        names.add(f"{kind} in the {organ}")
         for text in dict.fromkeys(
             (
                 "an abnormality",
@@ -116,6 +120,7 @@ def _statements(truth: dict[str, Any]) -> list[Caption]:
             text,
             frozenset(number for _, slices in places for number in slices),
             seen_as=tuple(number for number, _ in places),
+            names_patches=text in names,
         )
         for text, places in found.items()
     ]

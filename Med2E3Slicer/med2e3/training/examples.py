@@ -257,6 +257,14 @@ class ContrastBatches:
             self._records.setdefault(record.volume, []).append(record)
         self.volume_names = list(self._records)
         self._captions = [captions_of(said) for said in self._records.values()]
+        self._names = sorted(
+            {
+                caption.text
+                for captions in self._captions
+                for caption in captions
+                if caption.names_patches
+            }
+        )
         self._texts = texts
         self._volumes = volumes
         self._seed = seed
@@ -286,6 +294,9 @@ class ContrastBatches:
             chosen.append(self._choose(number, loaded[-1].shape[1], random))
         batch = self._read("caption", said.texts)
         covers = [self._cover(number, view) for (_, number), view in zip(picks, views, strict=True)]
+        names = self._names
+        if names:
+            batch |= self._read("name", names)
         if self._patches_3d:
             batch |= self._read("report", reports)
             batch["volumes"] = _stacked(loaded)
@@ -293,7 +304,7 @@ class ContrastBatches:
             batch["volume_patch_truth"] = torch.from_numpy(
                 np.stack(
                     [
-                        said.truth_of_patches(place, cover, self._patches_3d)
+                        said.truth_of_patches(place, names, cover, self._patches_3d)
                         for place, cover in enumerate(covers)
                     ]
                 )
@@ -313,13 +324,14 @@ class ContrastBatches:
             truths = [
                 said.truth_of_patches(
                     place,
+                    names,
                     None if cover is None else cover[:, slices],
                     (len(slices), *self._patches_2d),
                 )
                 for place, (cover, slices) in enumerate(zip(covers, shown, strict=True))
             ]
             batch["slice_patch_truth"] = _concatenated(
-                truth.reshape(len(slices), -1, len(said.texts))
+                truth.reshape(len(slices), math.prod(self._patches_2d), len(names))
                 for truth, slices in zip(truths, shown, strict=True)
             )
         return batch
@@ -383,23 +395,25 @@ class _Said:
         return np.stack([self._row(self._volumes[number], one) for one in slices])
 
     def truth_of_patches(
-        self, number: int, cover: NDArray[np.uint8] | None, grid: tuple[int, int, int]
+        self,
+        number: int,
+        names: Sequence[str],
+        cover: NDArray[np.uint8] | None,
+        grid: tuple[int, int, int],
     ) -> NDArray[np.int8]:
-        """[patches, texts] of a ``grid`` of patches (slices, rows, columns) of a volume.
+        """[patches, names] of a ``grid`` of patches (slices, rows, columns) of a volume.
 
         ``cover`` [findings and organs, slices, patch rows, patch columns] tells how much of each
         patch they cover, to 255; without it nothing is known.
         """
-        truth = np.zeros((math.prod(grid), len(self._numbers)), np.int8)
         if cover is None:
-            return truth
+            return np.zeros((math.prod(grid), len(names)), np.int8)
+        truth = np.full((math.prod(grid), len(names)), -1, np.int8)
         most = _most(cover, grid).reshape(len(cover), -1)
         said = self._volumes[number]
-        for key, column in self._numbers.items():
-            caption = said.get(key)
-            if caption is None and not key[1]:
-                truth[:, column] = -1
-            elif caption is not None and caption.seen_as:
+        for column, name in enumerate(names):
+            caption = said.get((name, False))
+            if caption is not None:
                 shown = most[list(caption.seen_as)].max(axis=0)
                 truth[:, column] = np.where(shown >= _SEEN, 1, np.where(shown == 0, -1, 0))
         return truth

@@ -32,6 +32,7 @@ from med2e3.model.configuration import RELEASED, read_configuration, read_json
 from med2e3.model.prompt import SYSTEM, TOKENIZER_FILES
 from med2e3.model.saving import part_weights, save_part
 from med2e3.model.weights import assign_weights, weight_files, weights_in
+from med2e3.training.whitening import whiten_patches
 
 _LINES = 100_000
 """Lines that a tokenizer learns from at most."""
@@ -40,9 +41,14 @@ _BERT_FILES = ("vocab.txt", "tokenizer_config.json", "special_tokens_map.json")
 
 
 def write_initial_model(
-    folder: Path, network: dict[str, Any], texts: Sequence[str], seed: int
+    folder: Path,
+    network: dict[str, Any],
+    texts: Sequence[str],
+    seed: int,
+    volumes: Sequence[Path] = (),
 ) -> None:
-    """Write the checkpoint that ``network`` describes. ``texts`` are what tokenizers learn from.
+    """Write the checkpoint that ``network`` describes. ``texts`` are what tokenizers learn from,
+    ``volumes`` what encoders from nothing will see, and begin by whitening.
 
     Raises InputError that names the setting or the file that is missing or wrong.
     """
@@ -68,6 +74,9 @@ def write_initial_model(
     torch.manual_seed(seed)
     model = Med2E3(read_configuration(folder))
     _initialise(model)
+    if volumes:
+        new = [name for name in ("vision2d", "vision3d") if "pretrained" not in network[name]]
+        whiten_patches(model, new, volumes, torch.Generator().manual_seed(seed))
     _fill_pretrained(model, network)
     for part in PARTS:
         save_part(folder / part, part_weights(model, part), torch.float32)

@@ -23,6 +23,10 @@ IGNORED = -100
 Outcome = dict[str, torch.Tensor]
 """``loss``, and the scalars that are logged beside it."""
 
+_PATCHES_COUNT = 50
+"""How much a patch counts against the whole picture. Most patches show little, so their loss is
+small; at 1 and 6 small findings are seen later, and the slices learn no faster for it."""
+
 
 class Objective(nn.Module):
     """The network, of whose parts only those in ``trained`` learn."""
@@ -146,8 +150,10 @@ class ContrastObjective(Objective):
     SigLIP has a pooling head: Med-2E3 never uses that head, and the keys of TG-IS are means over
     tokens.
 
-    Patches and captions, where the records tell what a patch shows, as those of phantoms do: the
-    same objective once more. Encoders of a few million published pictures need it not; from nothing
+    Patches and names, where the records tell what a patch shows, as those of phantoms do: each
+    patch is held against the names of all organs and findings, whose weights the text encoder
+    gives. Nothing is normalised here, for a patch shows several things at once and cosines would
+    let it be near to few. Encoders of a few million published pictures need it not; from nothing
     and with some thousand volumes it is what makes them see small things (docs/decisions/0010).
 
     Texts go through the network's own text encoder, by the embedding that TG-IS uses. The
@@ -171,9 +177,10 @@ class ContrastObjective(Objective):
             seen["slice"] = seen["slice_patch"] = configuration.vision2d["hidden_size"]
         for name, hidden in seen.items():
             self.heads[name] = _head(hidden, width)
-            self.heads[f"{name}_caption"] = _head(width, width)
+            self.heads[f"{name}_text"] = _head(width, width)
+            scale = 1 / 3 if name.endswith("_patch") else 10.0
+            self.scales[name] = nn.Parameter(torch.tensor(math.log(scale)))
             # SigLIP's own: wrong pairs are many, so begin by saying that all are.
-            self.scales[name] = nn.Parameter(torch.tensor(math.log(10.0)))
             self.biases[name] = nn.Parameter(torch.tensor(-4.0))
 
     def forward(
@@ -182,6 +189,8 @@ class ContrastObjective(Objective):
         caption_mask: torch.Tensor,
         report_ids: torch.Tensor | None = None,
         report_mask: torch.Tensor | None = None,
+        name_ids: torch.Tensor | None = None,
+        name_mask: torch.Tensor | None = None,
         volumes: torch.Tensor | None = None,
         volume_truth: torch.Tensor | None = None,
         volume_patch_truth: torch.Tensor | None = None,
@@ -190,13 +199,16 @@ class ContrastObjective(Objective):
         slice_patch_truth: torch.Tensor | None = None,
     ) -> Outcome:
         """``volumes`` [n, 1, slices, rows, columns] with one report each, ``slices``
-        [m, rows, columns]; ``caption_ids`` [t, length]. ``volume_truth`` [n, t] and ``slice_truth``
-        [m, t] are 1 where a caption is true, -1 where it is false and 0 where nobody knows;
-        ``volume_patch_truth`` [n, patches, t] and ``slice_patch_truth`` [m, patches, t] the same of
-        their patches."""
+        [m, rows, columns]; ``caption_ids`` [t, length], ``name_ids`` [k, length]. ``volume_truth``
+        [n, t] and ``slice_truth`` [m, t] are 1 where a caption is true, -1 where it is false and 0
+        where nobody knows; ``volume_patch_truth`` [n, patches, k] and ``slice_patch_truth``
+        [m, patches, k] the same of their patches and the names."""
         losses: Outcome = {}
         shares: Outcome = {}
         captions = self.network.embed_texts(caption_ids, caption_mask).float()
+        names = None
+        if name_ids is not None:
+            names = self.network.embed_texts(name_ids, name_mask).float()
         if volumes is not None and report_ids is not None:
             tokens = self.network.vision3d_model.all_tokens(volumes)
             patches = tokens[:, 1:]
@@ -204,15 +216,19 @@ class ContrastObjective(Objective):
             reports = self.network.embed_texts(report_ids, report_mask)
             losses["report"], shares["report"] = self._clip_loss(pooled, reports)
             self._compare("volume", pooled, captions, volume_truth, losses, shares)
-            self._compare("volume_patch", patches, captions, volume_patch_truth, losses, shares)
+            self._name("volume_patch", patches, names, volume_patch_truth, losses)
         if slices is not None:
             patches = self.network.vision2d_model(slices)
             pooled = patches.mean(dim=1)
             self._compare("slice", pooled, captions, slice_truth, losses, shares)
-            self._compare("slice_patch", patches, captions, slice_patch_truth, losses, shares)
+            self._name("slice_patch", patches, names, slice_patch_truth, losses)
         outcome = {f"{name}_loss": loss.detach() for name, loss in losses.items()}
         outcome |= {f"{name}_accuracy": share for name, share in shares.items()}
-        return outcome | {"loss": torch.stack(list(losses.values())).sum()}
+        counted = [
+            loss * (_PATCHES_COUNT if name.endswith("_patch") else 1)
+            for name, loss in losses.items()
+        ]
+        return outcome | {"loss": torch.stack(counted).sum()}
 
     def _clip_loss(
         self, volumes: torch.Tensor, reports: torch.Tensor
@@ -234,25 +250,37 @@ class ContrastObjective(Objective):
         losses: Outcome,
         shares: Outcome,
     ) -> None:
-        """Hold ``seen`` [..., hidden] against captions [t, width]: the loss of one picture over all
+        """Hold ``seen`` [n, hidden] against captions [t, width]: the loss of one picture over all
         its pairs, and the share of true captions that are among the likeliest of their picture, as
         many as are true of it."""
         if truth is None or not truth.any():
             return
         with torch.autocast(seen.device.type, enabled=False):
-            cosines = self._common(kind, seen) @ self._common(f"{kind}_caption", captions).T
-        logits = (self.scales[kind].exp() * cosines + self.biases[kind]).flatten(0, -2)
-        truth = truth.flatten(0, -2).to(logits.dtype)
-        # The logarithm of the sigmoid of a right pair's logit and of a wrong one's negative.
-        losses[kind] = (functional.softplus(-truth * logits) * truth.abs()).sum() / len(logits)
-        if seen.ndim == 2:
-            # Of patches there are too many to sort their captions for a figure alone.
-            shares[kind] = _recall(logits.detach(), truth)
+            cosines = self._common(kind, seen) @ self._common(f"{kind}_text", captions).T
+        logits = self.scales[kind].exp() * cosines + self.biases[kind]
+        losses[kind] = _pair_loss(logits, truth)
+        shares[kind] = _recall(logits.detach(), truth)
+
+    def _name(
+        self,
+        kind: str,
+        patches: torch.Tensor,
+        names: torch.Tensor | None,
+        truth: torch.Tensor | None,
+        losses: Outcome,
+    ) -> None:
+        """Hold patches [n, patches, hidden] against names [k, width]: the loss of one patch over
+        all its pairs."""
+        if names is None or truth is None or not truth.any():
+            return
+        with torch.autocast(patches.device.type, enabled=False):
+            shown = self.heads[kind](patches.float().flatten(0, 1))
+            products = shown @ self.heads[f"{kind}_text"](names).T
+        logits = self.scales[kind].exp() * products + self.biases[kind]
+        losses[kind] = _pair_loss(logits, truth.flatten(0, 1))
 
     def _common(self, head: str, embedded: torch.Tensor) -> torch.Tensor:
-        flat = embedded.float().flatten(0, -2)
-        common = functional.normalize(self.heads[head](flat), dim=-1)
-        return common.view(*embedded.shape[:-1], -1)
+        return functional.normalize(self.heads[head](embedded.float()), dim=-1)
 
 
 def hidden_states(llm: Any, **inputs: torch.Tensor) -> torch.Tensor:
@@ -280,6 +308,13 @@ def next_token_loss(
         "loss": functional.cross_entropy(logits, wanted, reduction="none") @ shares,
         "token_accuracy": (right @ shares).detach(),
     }
+
+
+def _pair_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Both [pictures, texts]: the logarithm of the sigmoid of a right pair's logit and of a wrong
+    one's negative, summed over the texts of a picture."""
+    signs = truth.to(logits.dtype)
+    return (functional.softplus(-signs * logits) * signs.abs()).sum() / len(logits)
 
 
 def _recall(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

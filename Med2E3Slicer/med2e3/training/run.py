@@ -103,7 +103,9 @@ def _prepare(plan: Plan, data_folder: Path, out: Path) -> Data:
     write_json(out / "run.json", _versions())
     if "checkpoint" not in plan.network and not (out / "initial").is_dir():
         partial = out / f"initial.{os.getpid()}"
-        write_initial_model(partial, plan.network, _texts(found["train"].good), plan.seed)
+        good = found["train"].good
+        volumes = [images / name for name in dict.fromkeys(record.volume for record in good)]
+        write_initial_model(partial, plan.network, _texts(good), plan.seed, volumes)
         put_in_place(partial, out / "initial")
     write_json(out / "begun.json", begun)
     validation = found["validation"].good if "validation" in found else []
