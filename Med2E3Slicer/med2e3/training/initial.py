@@ -74,8 +74,8 @@ def write_initial_model(
     torch.manual_seed(seed)
     model = Med2E3(read_configuration(folder))
     _initialise(model)
-    if volumes:
-        new = [name for name in ("vision2d", "vision3d") if "pretrained" not in network[name]]
+    new = [name for name in ("vision2d", "vision3d") if "pretrained" not in network[name]]
+    if new and volumes:
         whiten_patches(model, new, volumes, torch.Generator().manual_seed(seed))
     _fill_pretrained(model, network)
     for part in PARTS:

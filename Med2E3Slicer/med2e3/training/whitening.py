@@ -1,11 +1,10 @@
 """Patch embeddings that begin by whitening what they embed.
 
 Neighbouring voxels of a scan are alike, so nearly all that a random embedding passes on is how
-bright a patch is; a nodule is a ten-thousandth of its variance, and an encoder spends most of a
-short training on finding that direction. Here the embedding of an encoder from nothing starts as
-the principal components of the data's own patches, each brought to the same variance, as is done
-for small image classifiers (Jordan, arXiv 2404.00498). The layout of the checkpoint
-stays as it is, and all of it learns further.
+bright a patch is, and an encoder spends much of a short training on finding the rest. Here the
+embedding of an encoder from nothing starts as the principal components of the data's own patches,
+each brought to the same variance, as is done for small image classifiers (Jordan, arXiv
+2404.00498). The layout of the checkpoint stays as it is, and all of it learns further.
 """
 
 from __future__ import annotations
@@ -73,12 +72,17 @@ def _whitening(
     """Weight [width, voxels] and bias [width] that bring the main components of ``patches``, as
     many as there is width for, to the same variance."""
     count = sum(map(len, patches))
-    mean = torch.stack([part.sum(dim=0) for part in patches]).sum(dim=0) / count
-    scatter = torch.stack([(part - mean).T @ (part - mean) for part in patches]).sum(dim=0)
+    voxels = patches[0].shape[1]
+    total, scatter = torch.zeros(voxels), torch.zeros(voxels, voxels)
+    for part in patches:
+        total += part.sum(dim=0)
+    mean = total / count
+    for part in patches:
+        scatter += (part - mean).T @ (part - mean)
     variances, components = torch.linalg.eigh((scatter / count).double())
-    kept = min(width, len(mean))
+    kept = min(width, voxels)
     scales = _DEVIATION / (variances[-kept:].clamp(min=0) + _NOISE).sqrt()
-    weight = torch.zeros(width, len(mean))
+    weight = torch.zeros(width, voxels)
     weight[:kept] = (components[:, -kept:] * scales).T.float()
     # No channel stands for one component alone, as none does further up.
     mixing = torch.linalg.qr(torch.randn(width, width, generator=generator)).Q
