@@ -56,7 +56,12 @@ def write_data(folder: Path, volumes: int = 6, name: str = "train") -> Path:
                         {"from": "human", "value": f"<image3d>\n{question}"},
                         {"from": "gpt", "value": answer},
                     ],
-                    "phantom": truth | {"slices": [place] if asked_type == 4 else []},
+                    "phantom": truth
+                    | {
+                        "slices": [place] if asked_type == 4 else list(range(SIZE[0])),
+                        "asked": "open" if asked_type else "report",
+                        "depends_on": [0] if asked_type == 4 else [],
+                    },
                 }
             )
     file = folder / f"{name}.json"
@@ -65,7 +70,7 @@ def write_data(folder: Path, volumes: int = 6, name: str = "train") -> Path:
 
 
 def recipe() -> dict[str, object]:
-    """The configuration of a run through all four stages."""
+    """The configuration of a run through all kinds of stages."""
     trainer = {"num_train_epochs": 2, "per_device_train_batch_size": 6}
     return {
         "name": "small",
@@ -103,7 +108,13 @@ def recipe() -> dict[str, object]:
                 "optimizer": "muon", "trainer": {"per_device_train_batch_size": 3},
             },
             {
-                "name": "align", "objective": "answer", "after": ["language", "contrast"],
+                "name": "evidence", "objective": "evidence", "after": ["contrast"],
+                "train": {"vision2d_connector": 1e-3, "text_mlp": 1e-3, "text_model": 1e-3},
+                "questions_per_volume": 2, "cache_features": True,
+            },
+            {
+                "name": "align", "objective": "answer", "after": ["language", "evidence"],
+                "evidence": 0.2,
                 "train": {"vision2d_connector": 1e-3, "vision3d_connector": 1e-3, "text_mlp": 1e-3},
                 "questions_per_volume": 2, "cache_features": True,
             },

@@ -15,7 +15,7 @@ from med2e3.model import load_model
 from med2e3.training import read_plan
 from med2e3.training.examples import AnswerBatches, LanguageBatches, Volumes
 from med2e3.training.initial import write_initial_model
-from med2e3.training.objectives import AnswerObjective
+from med2e3.training.objectives import AnswerObjective, EvidenceObjective
 from med2e3.training.records import read_records
 from med2e3.training.texts import Texts
 from training.small import KINDS, SIZE, write_data, write_recipe
@@ -86,8 +86,34 @@ def test_an_answer_that_is_too_long_is_told(made):
     assert width == model.configuration.max_length
 
 
+def test_scores_on_the_slices_of_the_answer_count_beside_it(made):
+    model, records, images = made
+    asked = [0, 1, 2]
+    batches = AnswerBatches(records, Texts(model), Volumes(images, 0, False), evidence_slices=8)
+    batch = batches([(0, number) for number in asked])
+    place = records[1].phantom["slices"]
+    # The report and the question on the finding depend on its slice, the plane on no single one.
+    assert [mask.nonzero()[:, 1].tolist() for mask in batch["evidence"]] == [place, place, []]
+    with torch.no_grad():
+        evidence = EvidenceObjective(model, []).eval()(**batch)["loss"]
+        losses = [AnswerObjective(model, [], count).eval()(**batch)["loss"] for count in (0.0, 0.5)]
+    assert evidence > 0
+    assert losses[1].item() == pytest.approx(losses[0].item() + 0.5 * evidence.item(), rel=1e-5)
+
+
+def test_a_mirrored_volume_has_its_evidence_on_the_mirrored_slices(made):
+    model, records, images = made
+    volumes = Volumes(images, 0, True)
+    views = [volumes.view(records[0].volume, epoch) for epoch in range(60)]
+    epoch = next(number for number, view in enumerate(views) if view.mirrored[0])
+    batch = AnswerBatches(records, Texts(model), volumes, evidence_slices=8)([(epoch, 1)])
+    [place] = records[1].phantom["slices"]
+    assert batch["evidence"][0].nonzero()[:, 1].tolist() == [7 - place]
+
+
 def with_choices(records):
-    """The records, with the question for the abnormality asked closed."""
+    """The records, with the question for the abnormality asked closed, each choice of four among
+    five texts."""
     choices = dict(zip("ABCD", KINDS, strict=True))
     listed = " ".join(f"{letter}. {kind}" for letter, kind in choices.items())
     return [
@@ -95,7 +121,7 @@ def with_choices(records):
             record,
             asked=f"{record.asked} Choices: {listed}",
             answer="B. mass",
-            phantom=record.phantom | {"choices": choices},
+            phantom=record.phantom | {"choices": choices | {"E": "effusion"}},
         )
         if "abnormality" in record.asked
         else record
@@ -141,7 +167,7 @@ def test_a_letter_counts_as_many_tokens_as_it_is_said_to(made):
 def test_in_the_language_stage_an_answer_counts_the_same_however_long_it_is(made):
     model, records, _ = made
     records = with_choices(records)
-    batches = LanguageBatches(records, Texts(model), seed=0, exercises=0.5)
+    batches = LanguageBatches(records, Texts(model), seed=0, exercises={"letters": 0.5})
     numbers = range(len(batches.volume_names))
     batch = batches([(0, number) for number in numbers])
     exercises = 0
@@ -164,6 +190,7 @@ def test_in_the_language_stage_an_answer_counts_the_same_however_long_it_is(made
                 r"Which is (.+?)\? Choices: (.*\bD\. .+?) ASSISTANT:.*?([A-D])\. ", text
             ).groups()
             texts = re.findall(r"[A-D]\. (.+?)(?= [A-D]\. |$)", choices)
-            assert sorted(texts) == sorted(KINDS)
+            assert len(set(texts)) == 4
+            assert set(texts) <= {*KINDS, "effusion"}
             assert texts["ABCD".index(letter)] == asked
     assert 0 < exercises < len(numbers)

@@ -58,12 +58,18 @@ def test_a_run_through_all_stages_leaves_a_model_that_answers(trained):
     [
         ("language", "initial", {"llm"}),
         ("contrast", "initial", {"vision2d_model", "vision3d_model"}),
-        ("align", "stages/contrast/model", {"llm", "vision2d_connector", "vision3d_connector"}),
+        # text_mlp and the text encoder are kept with the 3D connector and the 3D encoder.
+        (
+            "evidence",
+            "stages/contrast/model",
+            {"vision2d_connector", "vision3d_connector", "vision3d_model"},
+        ),
+        ("align", "stages/evidence/model", {"llm", "vision2d_connector", "vision3d_connector"}),
         ("tune", "stages/align/model", {"llm", "vision2d_model", "vision2d_connector"}),
     ],
 )
 def test_a_stage_changes_the_parts_that_it_trains_and_no_others(trained, stage, before, learned):
-    # The language model of align differs from contrast's because it comes from the stage language.
+    # The language model of align differs from evidence's because it comes from the stage language.
     old = weights(trained / "out" / before)
     new = weights(trained / "out" / "stages" / stage / "model")
     assert {part for part in PARTS if not same(old, new, part)} == learned
@@ -71,7 +77,7 @@ def test_a_stage_changes_the_parts_that_it_trains_and_no_others(trained, stage, 
 
 def test_align_goes_on_from_both_branches_untouched(trained):
     new = weights(trained / "out" / "stages" / "align" / "model")
-    for stage, part in (("language", "llm"), ("contrast", "vision3d_model")):
+    for stage, part in (("language", "llm"), ("evidence", "vision3d_model")):
         assert same(new, weights(trained / "out" / "stages" / stage / "model"), part)
 
 

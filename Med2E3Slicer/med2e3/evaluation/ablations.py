@@ -200,6 +200,8 @@ def _run(job: _Job) -> _Job:
     """Train and examine one variant with one seed."""
     setup, chosen = job.setup, variant(job.name)
     plan = dataclasses.replace(setup.plan, seed=job.seed)
+    if chosen.evidence:
+        plan = _with_evidence(plan, chosen.evidence)
     scoring_text = own_text
     if chosen.other_text:
         plan, scoring_text = _with_other_texts(plan, setup)
@@ -214,6 +216,11 @@ def _run(job: _Job) -> _Job:
     )
     write_json(job.figures, figures)
     return job
+
+
+def _with_evidence(plan: Plan, count: float) -> Plan:
+    stages = tuple(dataclasses.replace(stage, evidence=count) for stage in plan.stages)
+    return dataclasses.replace(plan, stages=stages)
 
 
 def _with_other_texts(plan: Plan, setup: Setup) -> tuple[Plan, OtherTexts]:

@@ -149,19 +149,23 @@ def _rescored(encoded: EncodedVolume, scored: ScoredVolume, scores: torch.Tensor
 
 @dataclass(frozen=True)
 class Variant:
-    """A row of the ablation table. ``other_text``: the slices are scored for another question."""
+    """A row of the ablation table. ``other_text``: the slices are scored for another question;
+    ``evidence``: what the stages that answer count for scores on the slices of the answer."""
 
     label: str
     network: type[LoadedModel]
     other_text: bool = False
+    evidence: float = 0.0
 
     @property
     def description(self) -> str:
         """What it is, in a sentence."""
         said = (self.network.__doc__ or "").split("\n\n")[0].replace("\n    ", " ")
-        if not self.other_text:
-            return said
-        return f"{said[:-1]}, trained and examined with another question's text: a control."
+        if self.other_text:
+            return f"{said[:-1]}, trained and examined with another question's text: a control."
+        if self.evidence:
+            return f"{said[:-1]}, whose scores are also taught the slices that answers depend on."
+        return said
 
 
 VARIANTS = {
@@ -178,6 +182,7 @@ VARIANTS = {
 """The ablations of the paper's claims, by the names of the command line."""
 
 FURTHER = {
+    "tg-is-taught": Variant("TG-IS, scores taught", TextGuided, evidence=0.2),
     "2d-average": Variant("2D average only", AverageOnly),
     "tg-is-t1": Variant("TG-IS, temperature 1", Temperature1),
     "tg-is-2d-keys": Variant("TG-IS, 2D keys", SliceKeys),

@@ -50,6 +50,10 @@ class View:
         seen = np.rot90(values, self.quarter_turns, axes=(-2, -1))
         return np.flip(seen, tuple(axis - 3 for axis in range(3) if self.mirrored[axis]))
 
+    def of_slices(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Anything [..., slices] with the value of each slice where this view shows it."""
+        return np.flip(values, -1) if self.mirrored[0] else values
+
     def of_text(self, text: str) -> str:
         """A text about the volume, true for this view."""
         return swap_sides(text) if self.swaps_sides else text

@@ -23,6 +23,8 @@ from med2e3.errors import InputError
 from med2e3.training.augmentation import PLAIN, View, random_view
 from med2e3.training.batches import Pick
 from med2e3.training.captions import Caption, captions_of, some_captions, volume_text
+from med2e3.training.evidence import evidence_of
+from med2e3.training.exercises import FEWEST_TEXTS, LETTERS, draw_exercise
 from med2e3.training.features import Features
 from med2e3.training.objectives import IGNORED
 from med2e3.training.records import Record, open_volume
@@ -30,8 +32,7 @@ from med2e3.training.texts import Texts, labels_of, padded, padded_texts
 
 Batch = dict[str, torch.Tensor]
 
-_LETTERS = "ABCD"
-_LETTERED = re.compile(rf"[{_LETTERS}]\. ")
+_LETTERED = re.compile(rf"[{LETTERS}]\. ")
 
 
 class Volumes:
@@ -76,8 +77,12 @@ class AnswerBatches:
         features_3d: Features | None = None,
         *,
         letter_weight: int = 1,
+        evidence_slices: int | None = None,
     ) -> None:
+        """``evidence_slices`` is how many slices a volume has, where batches shall tell which of
+        them the answers depend on."""
         self._records = records
+        self._evidence_slices = evidence_slices
         self._letter_weight = letter_weight
         self._texts = texts
         self._volumes = volumes
@@ -127,6 +132,13 @@ class AnswerBatches:
                 if _LETTERED.match(record.answer):
                     weights[row, dialogue.answer_start] = self._letter_weight
             batch["weights"] = weights
+        if self._evidence_slices:
+            batch["evidence"] = _filled_up(
+                [
+                    views[record.volume].of_slices(evidence_of(record, self._evidence_slices))
+                    for record in records
+                ]
+            )
         if self._features_2d is None or self._features_3d is None:
             batch["volumes"] = _stacked(
                 [self._volumes.load(volume, view) for volume, view in views.items()]
@@ -145,29 +157,20 @@ _LETTER = 0.5
 """What the letter counts of an answer that begins with one."""
 
 
-def choice_exercise(choices: Sequence[str], random: np.random.Generator) -> tuple[str, str]:
-    """A question that only asks for the letter of one of four choices, and its answer.
-
-    Any choices will do, and they must be mixed anew each time: of the four that a question always
-    has, a small network learns the list by heart and not how to look a letter up.
-    """
-    chosen = random.choice(choices, len(_LETTERS), replace=False)
-    right = random.integers(len(_LETTERS))
-    listed = " ".join(f"{letter}. {text}" for letter, text in zip(_LETTERS, chosen, strict=True))
-    answer = f"{_LETTERS[right]}. {chosen[right]}"
-    return f"Which is {chosen[right]}? Choices: {listed}", answer
-
-
 class LanguageBatches:
     """Batches for :class:`~med2e3.training.objectives.LanguageObjective`: the prompt of inference
     with the written description of a synthetic volume in place of the image.
 
-    ``exercises`` is how often an exercise in finding the letter of a choice is read in the place of
-    a record.
+    ``exercises`` tells how often an exercise of each kind is read in the place of a record, see
+    :data:`~med2e3.training.exercises.EXERCISES`.
     """
 
     def __init__(
-        self, records: Sequence[Record], texts: Texts, seed: int, exercises: float
+        self,
+        records: Sequence[Record],
+        texts: Texts,
+        seed: int,
+        exercises: Mapping[str, float],
     ) -> None:
         self._seed = seed
         self._exercises = exercises
@@ -186,10 +189,10 @@ class LanguageBatches:
                 for text in (record.phantom or {}).get("choices", {}).values()
             }
         )
-        if exercises and len(self._choices) < len(_LETTERS):
+        if exercises and len(self._choices) < FEWEST_TEXTS:
             raise InputError(
-                f"Exercises need records with at least {len(_LETTERS)} different choices "
-                f"(phantom.choices), and there are {len(self._choices)}; set exercises to 0."
+                f"Exercises need records with at least {FEWEST_TEXTS} different choices "
+                f"(phantom.choices), and there are {len(self._choices)}; take exercises out."
             )
         self.cut_answers: set[str] = set()
 
@@ -211,9 +214,10 @@ class LanguageBatches:
             random = np.random.default_rng((self._seed, epoch, number))
             description = self._texts.plain((record.phantom or {})["description"])
             asked, answer = record.asked, record.answer
-            if random.random() < self._exercises:
-                description = description[:0]
-                asked, answer = choice_exercise(self._choices, random)
+            exercise = draw_exercise(self._exercises, self._choices, random)
+            if exercise:
+                description = self._texts.plain(exercise.described)
+                asked, answer = exercise.asked, exercise.answer
             dialogue = self._texts.dialogue(asked, answer)
             if dialogue.answer_cut:
                 self.cut_answers.add(record.identifier)
@@ -449,6 +453,14 @@ def _most(cover: NDArray[np.uint8], grid: tuple[int, int, int]) -> NDArray[np.ui
     parts = [n for size, count in zip(shape, grid, strict=True) for n in (count, size // count)]
     most: NDArray[np.uint8] = cover.reshape(len(cover), *parts).max(axis=(2, 4, 6))
     return most
+
+
+def _filled_up(masks: Sequence[NDArray[np.bool_]]) -> torch.Tensor:
+    """Masks [things, slices] as one [n, most things, slices], false where there are fewer."""
+    filled = np.zeros((len(masks), max(map(len, masks)), masks[0].shape[1]), dtype=bool)
+    for place, mask in zip(filled, masks, strict=True):
+        place[: len(mask)] = mask
+    return torch.from_numpy(filled)
 
 
 def _stacked(volumes: Sequence[NDArray[np.float32]]) -> torch.Tensor:

@@ -8,14 +8,15 @@ trainer leaves its frozen text encoder in training mode.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as functional
 from torch import nn
 
-from med2e3.model import EncodedVolume, Med2E3
+from med2e3.model import EncodedVolume, Med2E3, ScoredVolume
+from med2e3.training.evidence import evidence_loss
 
 IGNORED = -100
 """The label of a token that is read and not learned."""
@@ -53,48 +54,8 @@ class Objective(nn.Module):
         )
 
 
-class AnswerObjective(Objective):
-    """The answer's next token, given volume, question and the answer so far (stages 1 and 2)."""
-
-    def forward(
-        self,
-        volume_of: torch.Tensor,
-        text_ids: torch.Tensor,
-        text_mask: torch.Tensor,
-        before: torch.Tensor,
-        after: torch.Tensor,
-        labels: torch.Tensor,
-        weights: torch.Tensor | None = None,
-        volumes: torch.Tensor | None = None,
-        features_2d: torch.Tensor | None = None,
-        features_3d: torch.Tensor | None = None,
-    ) -> Outcome:
-        """``volume_of`` [n] has the number of each example's volume in the batch; ``text_ids`` and
-        ``text_mask`` [n, text length] the scoring texts, padded; ``before`` [length] the tokens
-        before the image, the same for all; ``after`` [n, length] those after it with the answer,
-        padded on the right; ``labels`` like ``after``, :data:`IGNORED` but for the answer, and
-        ``weights`` how much each of them counts, if not all alike.
-
-        ``volumes`` [volumes, 1, slices, rows, columns] may be absent where the encoders' features
-        before the connectors are given: ``features_2d`` [volumes, slices, patches, hidden] and
-        ``features_3d`` [volumes, tokens, hidden].
-        """
-        network = self.network
-        encoded = self._encode(volumes, features_2d, features_3d)
-        texts = network.embed_texts(text_ids, text_mask)
-        # The scores are float32 whatever the rest is in, as they are at inference.
-        with torch.autocast(texts.device.type, enabled=False):
-            image = torch.stack(
-                [
-                    network.score(encoded[volume], text).tokens
-                    for volume, text in zip(volume_of.tolist(), texts.float(), strict=True)
-                ]
-            )
-        prompt = network.embed_prompt(before.expand(len(after), -1), image, after)
-        # Padding is on the right and attention looks to the left, so no mask is needed.
-        hidden = hidden_states(network.llm, inputs_embeds=prompt)
-        start = prompt.shape[1] - after.shape[1]
-        return next_token_loss(network.llm, hidden[:, start - 1 : -1], labels, weights)
+class ScoredObjective(Objective):
+    """What objectives share that score the slices of encoded volumes for texts."""
 
     def _encode(
         self,
@@ -117,6 +78,101 @@ class AnswerObjective(Objective):
         tokens_3d = network.vision3d_connector(features_3d).to(network.dtype)
         with torch.autocast(tokens_2d.device.type, enabled=False):
             return [network.join(*pair) for pair in zip(tokens_2d, tokens_3d, strict=True)]
+
+    def _score(
+        self,
+        encoded: Sequence[EncodedVolume],
+        volume_of: torch.Tensor,
+        text_ids: torch.Tensor,
+        text_mask: torch.Tensor,
+    ) -> list[ScoredVolume]:
+        texts = self.network.embed_texts(text_ids, text_mask)
+        # The scores are float32 whatever the rest is in, as they are at inference.
+        with torch.autocast(texts.device.type, enabled=False):
+            return [
+                self.network.score(encoded[volume], text)
+                for volume, text in zip(volume_of.tolist(), texts.float(), strict=True)
+            ]
+
+
+class EvidenceObjective(ScoredObjective):
+    """The slices that an answer depends on, given volume and question: TG-IS by itself.
+
+    For a network from nothing, whose scores would otherwise be learned from answers alone, while
+    the answers need the scores to be learned at all.
+    """
+
+    def forward(
+        self,
+        volume_of: torch.Tensor,
+        text_ids: torch.Tensor,
+        text_mask: torch.Tensor,
+        evidence: torch.Tensor,
+        volumes: torch.Tensor | None = None,
+        features_2d: torch.Tensor | None = None,
+        features_3d: torch.Tensor | None = None,
+        **_: torch.Tensor,
+    ) -> Outcome:
+        """As :class:`AnswerObjective`; ``evidence`` [n, things, slices] as of
+        :func:`~med2e3.training.evidence.evidence_masks`."""
+        encoded = self._encode(volumes, features_2d, features_3d)
+        scored = self._score(encoded, volume_of, text_ids, text_mask)
+        loss, hits = evidence_loss(torch.stack([one.logits for one in scored]), evidence)
+        return {"loss": loss, "slice_accuracy": hits}
+
+
+class AnswerObjective(ScoredObjective):
+    """The answer's next token, given volume, question and the answer so far (stages 1 and 2).
+
+    ``evidence_count`` is how much it counts beside that the scores lie on the slices that the
+    answer depends on, where that is known; 0 as released.
+    """
+
+    def __init__(
+        self, network: Med2E3, trained: Collection[str], evidence_count: float = 0.0
+    ) -> None:
+        super().__init__(network, trained)
+        self._evidence_count = evidence_count
+
+    def forward(
+        self,
+        volume_of: torch.Tensor,
+        text_ids: torch.Tensor,
+        text_mask: torch.Tensor,
+        before: torch.Tensor,
+        after: torch.Tensor,
+        labels: torch.Tensor,
+        weights: torch.Tensor | None = None,
+        evidence: torch.Tensor | None = None,
+        volumes: torch.Tensor | None = None,
+        features_2d: torch.Tensor | None = None,
+        features_3d: torch.Tensor | None = None,
+    ) -> Outcome:
+        """``volume_of`` [n] has the number of each example's volume in the batch; ``text_ids`` and
+        ``text_mask`` [n, text length] the scoring texts, padded; ``before`` [length] the tokens
+        before the image, the same for all; ``after`` [n, length] those after it with the answer,
+        padded on the right; ``labels`` like ``after``, :data:`IGNORED` but for the answer, and
+        ``weights`` how much each of them counts, if not all alike; ``evidence`` as of
+        :class:`EvidenceObjective`, if it counts.
+
+        ``volumes`` [volumes, 1, slices, rows, columns] may be absent where the encoders' features
+        before the connectors are given: ``features_2d`` [volumes, slices, patches, hidden] and
+        ``features_3d`` [volumes, tokens, hidden].
+        """
+        network = self.network
+        encoded = self._encode(volumes, features_2d, features_3d)
+        scored = self._score(encoded, volume_of, text_ids, text_mask)
+        image = torch.stack([one.tokens for one in scored])
+        prompt = network.embed_prompt(before.expand(len(after), -1), image, after)
+        # Padding is on the right and attention looks to the left, so no mask is needed.
+        hidden = hidden_states(network.llm, inputs_embeds=prompt)
+        start = prompt.shape[1] - after.shape[1]
+        outcome = next_token_loss(network.llm, hidden[:, start - 1 : -1], labels, weights)
+        if evidence is None:
+            return outcome
+        lost, hits = evidence_loss(torch.stack([one.logits for one in scored]), evidence)
+        loss = outcome["loss"] + self._evidence_count * lost
+        return outcome | {"loss": loss, "slice_accuracy": hits}
 
 
 class LanguageObjective(Objective):

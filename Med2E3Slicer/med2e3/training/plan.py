@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 import yaml
 
 from med2e3.errors import InputError
+from med2e3.training.exercises import EXERCISES
 
-OBJECTIVES = ("answer", "contrast", "language")
+OBJECTIVES = ("answer", "contrast", "evidence", "language")
 
 TRAINABLE = (
     "llm",
@@ -42,9 +43,11 @@ class Stage:
     ``questions_per_volume`` questions about one volume share a batch, so that its encoders run once
     for them. ``slices_per_volume`` and ``texts_per_volume`` are how many slices and captions of a
     volume the contrast stage draws, and ``pooling`` ("mean" or "class") what of the 3D encoder it
-    holds against a text. ``exercises`` is the share of what the language stage reads that only
-    drills looking up the letter of a choice; ``letter_weight`` is how many other tokens the letter
-    counts that an answer begins with, in the stages that answer (1 as released). ``lora`` has
+    holds against a text. ``exercises`` are the shares of what the language stage reads that only
+    drill looking something up, by kind (:data:`med2e3.training.exercises.EXERCISES`). In the stages
+    that answer, ``letter_weight`` is how many other tokens the letter counts that an answer begins
+    with (1 as released), and ``evidence`` how much it counts that the scores lie on the slices that
+    the answer depends on (0 as released). ``lora`` has
     peft's ``LoraConfig`` arguments; then the language model learns through adapters, which are
     merged into its weights in the end. ``optimizer`` is "adamw" (or what ``trainer`` names) or
     "muon", see :mod:`med2e3.training.optimizers`.
@@ -58,8 +61,9 @@ class Stage:
     slices_per_volume: int = 8
     texts_per_volume: int = 16
     pooling: str = "mean"
-    exercises: float = 0.0
+    exercises: dict[str, float] = field(default_factory=dict)
     letter_weight: int = 1
+    evidence: float = 0.0
     augment: bool = False
     cache_features: bool = False
     lora: dict[str, Any] | None = None
@@ -197,8 +201,9 @@ def _stage(found: _Settings, common: dict[str, Any], optimizer: str) -> Stage:
         slices_per_volume=found.count("slices_per_volume", 8),
         texts_per_volume=found.count("texts_per_volume", 16),
         pooling=found.choice("pooling", ("mean", "class"), "mean"),
-        exercises=found.share("exercises", 0.0),
+        exercises=found.shares("exercises", EXERCISES),
         letter_weight=found.count("letter_weight", 1),
+        evidence=found.share("evidence", 0.0),
         augment=found.get("augment", bool, False),
         cache_features=found.get("cache_features", bool, False),
         lora=found.get("lora", dict, {}) or None,
@@ -216,6 +221,7 @@ def _stage(found: _Settings, common: dict[str, Any], optimizer: str) -> Stage:
         found.wrong("lora", "absent where llm is not trained")
     needed = {
         "contrast": {"vision2d_model", "vision3d_model"},
+        "evidence": set(TRAINABLE) - {"llm"},
         "language": {"llm"},
         "answer": set(TRAINABLE),
     }[stage.objective]
@@ -268,9 +274,18 @@ class _Settings:
     def share(self, name: str, default: float) -> float:
         value = self._values.get(name, default)
         self._asked.add(name)
-        if isinstance(value, bool) or not isinstance(value, float | int) or not 0 <= value <= 1:
+        if not _is_share(value):
             self.wrong(name, "a share from 0 to 1")
         return float(value)
+
+    def shares(self, name: str, kinds: Collection[str]) -> dict[str, float]:
+        """A share of each kind; what they leave over is of none."""
+        value = self.get(name, dict, {})
+        if not all(kind in kinds and _is_share(share) for kind, share in value.items()) or (
+            sum(value.values()) > 1 + 1e-9
+        ):
+            self.wrong(name, f"shares from 0 to 1 of {', '.join(kinds)}, together at most 1")
+        return {kind: float(share) for kind, share in value.items()}
 
     def choice(self, name: str, choices: tuple[str, ...], default: str | None = None) -> str:
         value: str = self.get(name, str, default)
@@ -290,6 +305,10 @@ class _Settings:
 
     def wrong(self, name: str, wanted: str) -> bool:
         raise InputError(f"{self._path}: {self._where}{name} must be {wanted}.")
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _change(values: dict[str, Any], setting: str) -> None:

@@ -17,12 +17,14 @@ from med2e3.errors import InputError
 from med2e3.model import LoadedModel, load_model
 from med2e3.model.saving import part_weights, save_part
 from med2e3.training.attention import write_out_attention
+from med2e3.training.evidence import evidence_of, told_sentences
 from med2e3.training.examples import AnswerBatches, ContrastBatches, LanguageBatches, Volumes
 from med2e3.training.features import Features, cached_features
 from med2e3.training.folders import FOLDER_OF, link_checkpoint, read_json_or_nothing
 from med2e3.training.objectives import (
     AnswerObjective,
     ContrastObjective,
+    EvidenceObjective,
     LanguageObjective,
     Objective,
 )
@@ -145,7 +147,9 @@ def _objective(stage: Stage, model: LoadedModel) -> Objective:
         return LanguageObjective(model, stage.train)
     if stage.objective == "contrast":
         return ContrastObjective(model, stage.train, stage.pooling)
-    return AnswerObjective(model, stage.train)
+    if stage.objective == "evidence":
+        return EvidenceObjective(model, stage.train)
+    return AnswerObjective(model, stage.train, stage.evidence)
 
 
 def _batches(
@@ -179,8 +183,25 @@ def _batches(
     if stage.cache_features:
         with first_process_first():
             kept = _features(stage, model, records, images, features, progress)
+    evidence = stage.objective == "evidence"
+    slices = model.configuration.vision3d.volume_size[0]
+    if evidence:
+        told = [sentence for record in records for sentence in told_sentences(record)]
+        records = [one for one in (*records, *told) if len(evidence_of(one, slices))]
+        if not records:
+            raise InputError(
+                f"The stage {stage.name} needs records that tell the slices an answer depends on "
+                "(phantom.slices), and there are none; make the data with `med2e3 phantom "
+                "dataset`, or take the stage out."
+            )
     return AnswerBatches(
-        records, texts, volumes, kept.get("2d"), kept.get("3d"), letter_weight=stage.letter_weight
+        records,
+        texts,
+        volumes,
+        kept.get("2d"),
+        kept.get("3d"),
+        letter_weight=stage.letter_weight,
+        evidence_slices=slices if evidence or stage.evidence else None,
     )
 
 

@@ -71,7 +71,8 @@ class Texts:
         return np.array(self._scoring(text)[0])
 
     def _plain_ids(self, text: str) -> TokenIds:
-        return np.array(self._prompts.ids(text))
+        # Of an empty text numpy would not know the type.
+        return np.array(self._prompts.ids(text), dtype=np.int64)
 
 
 def padded(rows: Sequence[NDArray[Any]], padding: int = 0) -> torch.Tensor:

@@ -37,7 +37,7 @@ def whiten_patches(
     ``volumes``, files [1, slices, rows, columns] with values from 0 to 1."""
     chosen = torch.randperm(len(volumes), generator=generator)[:_VOLUMES].tolist()
     looked_at = [
-        torch.from_numpy(np.asarray(open_volume(volumes[number]), dtype=np.float32)[0])
+        torch.from_numpy(np.array(open_volume(volumes[number])[0], dtype=np.float32))
         for number in chosen
     ]
     if "vision2d" in parts:

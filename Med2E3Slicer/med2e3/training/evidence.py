@@ -1,0 +1,78 @@
+"""The slices that an answer depends on, where the records tell, and a loss that holds the scores
+against them.
+
+The released recipe has none of this: there the scores are learned from answers alone, by encoders
+and a text encoder that millions of pictures with their texts have taught before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from med2e3.attention import split_sentences
+from med2e3.phantoms.claims import findings_in
+from med2e3.training.records import Record
+
+
+def evidence_of(record: Record, slices: int) -> NDArray[np.bool_]:
+    """[things, slices]: true on the slices of each thing, such as a finding, that the answer
+    depends on. No things where it depends on the whole volume, or where nobody knows."""
+    truth = record.phantom or {}
+    findings = truth.get("findings", [])
+    report = truth.get("asked") == "report"
+    on = range(len(findings)) if report else truth.get("depends_on", [])
+    shown = [findings[number]["slices"] for number in on]
+    if not on and not report:
+        shown = [truth.get("slices", [])]
+    things = [numbers for numbers in shown if 0 < len(numbers) < slices]
+    masks = np.zeros((len(things), slices), dtype=bool)
+    for mask, numbers in zip(masks, things, strict=True):
+        mask[numbers] = True
+    return masks
+
+
+def told_sentences(record: Record) -> list[Record]:
+    """The sentences of a phantom's report that tell findings, each as a question about their
+    slices, for a reader asks for the slices of a sentence too. None of other records."""
+    truth = record.phantom or {}
+    if truth.get("asked") != "report":
+        return []
+    findings = truth.get("findings", [])
+    told = []
+    for start, end in split_sentences(record.answer):
+        sentence = record.answer[start:end]
+        claims = findings_in(sentence, truth["region"])
+        numbers = [
+            number
+            for number, finding in enumerate(findings)
+            if (finding["kind"], finding["organ"], finding["side"]) in claims
+        ]
+        if numbers:
+            about = truth | {"asked": "sentence", "depends_on": numbers}
+            told.append(replace(record, asked=sentence, question=sentence, phantom=about))
+    return told
+
+
+def evidence_loss(logits: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of slice ``logits`` [n, slices] and ``masks`` [n, most things, slices], false throughout
+    where an answer has fewer things: minus the logarithm of the score that falls on the slices of a
+    thing, the mean over an answer's things and then over the answers that have one; and the share
+    of these whose highest score lies on one of their slices. Both 0 where no answer has any.
+
+    So one slice of a finding is enough, and several findings share the score evenly.
+    """
+    known = masks.any(dim=2)
+    of_thing = logits.float().log_softmax(dim=1)[:, None].masked_fill(~masks, -torch.inf)
+    lost = -of_thing.masked_fill(~known[:, :, None], 0).logsumexp(dim=2)
+    count = known.sum(dim=1)
+    has = count > 0
+    if not has.any():
+        return logits.sum() * 0, logits.new_zeros(())
+    loss = ((lost * known).sum(dim=1)[has] / count[has]).mean()
+    best = logits.detach().argmax(dim=1)
+    hits = masks.any(dim=1).gather(1, best[:, None])[:, 0][has]
+    return loss, hits.float().mean()
