@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from med2e3.evaluation import predicting
+from med2e3.evaluation.evaluate import evaluate_model
 from med2e3.evaluation.predicting import Reader, predict
 from med2e3.inference import VolumeSession
 from med2e3.model import REPORT_QUESTION
@@ -81,3 +84,14 @@ def test_the_text_that_scores_can_be_another(model, cases):
     expected = VolumeSession(model, cases[0].volume).attend("one: liver")
     for scores in (prediction.report_scores, *(answer.scores for answer in prediction.answers)):
         np.testing.assert_allclose(scores, expected.scores, atol=1e-6)
+
+
+def test_an_example_tells_the_answer_to_what_was_asked(model, cases):
+    case = cases[0]
+    only_open = replace(case.truth.queries[1], closed_text="")
+    truth = replace(case.truth, queries=(case.truth.queries[0], only_open))
+    evaluation = evaluate_model(model, [replace(case, truth=truth)], controlled=0, examined=0)
+    closed, opened = evaluation["examples"][0]["questions"]
+    assert closed["true"] == truth.queries[0].closed_answer
+    assert opened["true"] == only_open.answer
+    assert opened["written"]

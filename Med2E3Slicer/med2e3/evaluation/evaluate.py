@@ -8,7 +8,7 @@ from med2e3.evaluation.attention_metrics import has_answer
 from med2e3.evaluation.cases import Case
 from med2e3.evaluation.faithfulness import perturbation_curves, randomised_weights
 from med2e3.evaluation.measuring import Figures, measure_predictions
-from med2e3.evaluation.predicting import Prediction, ScoringText, own_text, predict
+from med2e3.evaluation.predicting import Answered, Prediction, ScoringText, own_text, predict
 from med2e3.model import LoadedModel
 
 CONTROLLED = 100
@@ -81,8 +81,7 @@ def _examples(predictions: Sequence[Prediction]) -> list[Figures]:
                     {
                         "type": answered.query.kind,
                         "question": answered.query.text,
-                        "written": answered.closed.text if answered.closed else "",
-                        "true": answered.query.closed_answer,
+                        **_told(answered),
                         "slices": list(answered.query.slices),
                         "scores": [round(float(score), 5) for score in answered.scores],
                     }
@@ -93,3 +92,12 @@ def _examples(predictions: Sequence[Prediction]) -> list[Figures]:
         if len(found) == _EXAMPLES:
             break
     return found
+
+
+def _told(answered: Answered) -> Figures:
+    """What was written and what is true: of the closed question where it was asked, else of the
+    open one."""
+    if answered.closed:
+        return {"written": answered.closed.text, "true": answered.query.closed_answer}
+    written = answered.open.text if answered.open else ""
+    return {"written": written, "true": answered.query.answer}
