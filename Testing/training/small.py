@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,24 @@ def write_data(folder: Path, volumes: int = 6, name: str = "train") -> Path:
     return file
 
 
+def with_choices(records):
+    """The records, with the question for the abnormality asked closed, each choice of four among
+    five texts."""
+    choices = dict(zip("ABCD", KINDS, strict=True))
+    listed = " ".join(f"{letter}. {kind}" for letter, kind in choices.items())
+    return [
+        replace(
+            record,
+            asked=f"{record.asked} Choices: {listed}",
+            answer="B. mass",
+            phantom=record.phantom | {"choices": choices | {"E": "effusion"}},
+        )
+        if "abnormality" in record.asked
+        else record
+        for record in records
+    ]
+
+
 def recipe() -> dict[str, object]:
     """The configuration of a run through all kinds of stages."""
     trainer = {"num_train_epochs": 2, "per_device_train_batch_size": 6}
@@ -114,7 +133,7 @@ def recipe() -> dict[str, object]:
             },
             {
                 "name": "align", "objective": "answer", "after": ["language", "evidence"],
-                "evidence": 0.2,
+                "evidence": 0.2, "patch_evidence": 0.5, "choices": 1.0,
                 "train": {"vision2d_connector": 1e-3, "vision3d_connector": 1e-3, "text_mlp": 1e-3},
                 "questions_per_volume": 2, "cache_features": True,
             },

@@ -5,12 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from med2e3.training.evidence import evidence_loss, evidence_of, told_sentences
+from med2e3.errors import InputError
+from med2e3.training.evidence import (
+    evidence_loss,
+    evidence_of,
+    patch_evidence_of,
+    told_sentences,
+)
 from med2e3.training.records import Record
 
 SLICES = 8
@@ -43,6 +50,29 @@ def test_each_finding_is_a_thing_of_its_own_and_a_whole_volume_is_none(truth, th
 
 def test_of_other_data_nothing_is_known():
     assert evidence_of(ABOUT, SLICES).shape == (0, SLICES)
+    assert patch_evidence_of(ABOUT, None, (SLICES, 2, 2)).shape == (0, SLICES * 4)
+
+
+def test_patches_that_show_a_finding_are_told_in_the_encoders_grid():
+    cover = np.zeros((3, SLICES, 4, 4), np.uint8)
+    cover[0, 1, 0, 0] = 255
+    cover[0, 2, 3, 1] = 20
+    cover[0, 3, 3, 3] = 5  # hardly seen
+    cover[2] = 255  # an organ
+    told = patch_evidence_of(asked(asked="report"), cover, (SLICES, 2, 2))
+    # The second finding covers nothing, so no patch can be held against it.
+    assert [np.argwhere(mask.reshape(SLICES, 2, 2)).tolist() for mask in told] == [
+        [[1, 0, 0], [2, 1, 0]]
+    ]
+    about_an_organ = asked(asked="open", slices=[5], depends_on=[])
+    assert patch_evidence_of(about_an_organ, cover, (SLICES, 2, 2)).shape == (0, SLICES * 4)
+
+
+def test_patches_that_do_not_fit_the_encoders_are_refused():
+    with pytest.raises(InputError, match=r"covers .* patches"):
+        patch_evidence_of(
+            asked(asked="report"), np.zeros((2, SLICES, 4, 4), np.uint8), (SLICES, 3, 3)
+        )
 
 
 def test_a_sentence_of_a_report_is_about_the_findings_that_it_tells():

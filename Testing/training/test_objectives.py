@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +17,10 @@ from med2e3.training.initial import write_initial_model
 from med2e3.training.objectives import AnswerObjective, EvidenceObjective
 from med2e3.training.records import read_records
 from med2e3.training.texts import Texts
-from training.small import KINDS, SIZE, write_data, write_recipe
+from training.small import KINDS, SIZE, with_choices, write_data, write_recipe
+
+GRID = (SIZE[0], 4, 4)
+"""Slices, and rows and columns of patches."""
 
 
 @pytest.fixture(scope="module")
@@ -89,16 +91,24 @@ def test_an_answer_that_is_too_long_is_told(made):
 def test_scores_on_the_slices_of_the_answer_count_beside_it(made):
     model, records, images = made
     asked = [0, 1, 2]
-    batches = AnswerBatches(records, Texts(model), Volumes(images, 0, False), evidence_slices=8)
+    batches = AnswerBatches(records, Texts(model), Volumes(images, 0, False), evidence_grid=GRID)
     batch = batches([(0, number) for number in asked])
     place = records[1].phantom["slices"]
     # The report and the question on the finding depend on its slice, the plane on no single one.
     assert [mask.nonzero()[:, 1].tolist() for mask in batch["evidence"]] == [place, place, []]
+    of_patches = batch["patch_evidence"].unflatten(2, GRID)
+    assert [mask.nonzero()[:, 1:].tolist() for mask in of_patches] == [
+        [[place[0], 1, 1]], [[place[0], 1, 1]], [],
+    ]  # fmt: skip
     with torch.no_grad():
-        evidence = EvidenceObjective(model, []).eval()(**batch)["loss"]
-        losses = [AnswerObjective(model, [], count).eval()(**batch)["loss"] for count in (0.0, 0.5)]
-    assert evidence > 0
-    assert losses[1].item() == pytest.approx(losses[0].item() + 0.5 * evidence.item(), rel=1e-5)
+        [slices, both] = [EvidenceObjective(model, [], count).eval()(**batch) for count in (0, 1)]
+        [alone, with_slices, with_both] = [
+            AnswerObjective(model, [], *counts).eval()(**batch)["loss"].item()
+            for counts in ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0))
+        ]
+    assert 0 < slices["loss"] < both["loss"]
+    assert with_slices == pytest.approx(alone + 0.5 * slices["loss"].item(), rel=1e-5)
+    assert with_both == pytest.approx(alone + 0.5 * both["loss"].item(), rel=1e-5)
 
 
 def test_a_mirrored_volume_has_its_evidence_on_the_mirrored_slices(made):
@@ -106,27 +116,12 @@ def test_a_mirrored_volume_has_its_evidence_on_the_mirrored_slices(made):
     volumes = Volumes(images, 0, True)
     views = [volumes.view(records[0].volume, epoch) for epoch in range(60)]
     epoch = next(number for number, view in enumerate(views) if view.mirrored[0])
-    batch = AnswerBatches(records, Texts(model), volumes, evidence_slices=8)([(epoch, 1)])
+    batch = AnswerBatches(records, Texts(model), volumes, evidence_grid=GRID)([(epoch, 1)])
     [place] = records[1].phantom["slices"]
     assert batch["evidence"][0].nonzero()[:, 1].tolist() == [7 - place]
-
-
-def with_choices(records):
-    """The records, with the question for the abnormality asked closed, each choice of four among
-    five texts."""
-    choices = dict(zip("ABCD", KINDS, strict=True))
-    listed = " ".join(f"{letter}. {kind}" for letter, kind in choices.items())
-    return [
-        replace(
-            record,
-            asked=f"{record.asked} Choices: {listed}",
-            answer="B. mass",
-            phantom=record.phantom | {"choices": choices | {"E": "effusion"}},
-        )
-        if "abnormality" in record.asked
-        else record
-        for record in records
-    ]
+    [patch] = batch["patch_evidence"][0, 0].view(GRID).nonzero().tolist()
+    shown = views[epoch].of_places(np.load(images / records[1].phantom["cover"])[0])
+    assert patch == np.argwhere(shown)[0].tolist()
 
 
 def test_a_letter_counts_as_many_tokens_as_it_is_said_to(made):

@@ -1,5 +1,5 @@
-"""The slices that an answer depends on, where the records tell, and a loss that holds the scores
-against them.
+"""The slices and patches that an answer depends on, where the records tell, and a loss that holds
+the scores against them.
 
 The released recipe has none of this: there the scores are learned from answers alone, by encoders
 and a text encoder that millions of pictures with their texts have taught before.
@@ -7,6 +7,7 @@ and a text encoder that millions of pictures with their texts have taught before
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from med2e3.attention import split_sentences
 from med2e3.phantoms.claims import findings_in
+from med2e3.training.cover import SEEN, Cover, most_covered
 from med2e3.training.records import Record
 
 
@@ -22,17 +24,35 @@ def evidence_of(record: Record, slices: int) -> NDArray[np.bool_]:
     """[things, slices]: true on the slices of each thing, such as a finding, that the answer
     depends on. No things where it depends on the whole volume, or where nobody knows."""
     truth = record.phantom or {}
-    findings = truth.get("findings", [])
-    report = truth.get("asked") == "report"
-    on = range(len(findings)) if report else truth.get("depends_on", [])
-    shown = [findings[number]["slices"] for number in on]
-    if not on and not report:
+    shown = [truth["findings"][number]["slices"] for number in _findings_of(record)]
+    if not shown and truth.get("asked") != "report":
         shown = [truth.get("slices", [])]
     things = [numbers for numbers in shown if 0 < len(numbers) < slices]
     masks = np.zeros((len(things), slices), dtype=bool)
     for mask, numbers in zip(masks, things, strict=True):
         mask[numbers] = True
     return masks
+
+
+def patch_evidence_of(
+    record: Record, cover: Cover | None, grid: tuple[int, int, int]
+) -> NDArray[np.bool_]:
+    """[findings, patches of the ``grid`` (slices, rows, columns)]: true on the patches that show
+    each finding that the answer depends on. No findings where it depends on none, or where nobody
+    knows what covers the patches. Organs fill so many patches that slices tell enough of them."""
+    numbers = _findings_of(record)
+    if cover is None or not numbers:
+        return np.zeros((0, math.prod(grid)), dtype=bool)
+    masks: NDArray[np.bool_] = most_covered(cover[numbers], grid).reshape(len(numbers), -1) >= SEEN
+    return masks[masks.any(axis=1)]
+
+
+def _findings_of(record: Record) -> list[int]:
+    """The numbers of the findings that an answer depends on: all of them for a report."""
+    truth = record.phantom or {}
+    if truth.get("asked") == "report":
+        return list(range(len(truth["findings"])))
+    return list(truth.get("depends_on", ()))
 
 
 def told_sentences(record: Record) -> list[Record]:
@@ -58,10 +78,11 @@ def told_sentences(record: Record) -> list[Record]:
 
 
 def evidence_loss(logits: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of slice ``logits`` [n, slices] and ``masks`` [n, most things, slices], false throughout
-    where an answer has fewer things: minus the logarithm of the score that falls on the slices of a
-    thing, the mean over an answer's things and then over the answers that have one; and the share
-    of these whose highest score lies on one of their slices. Both 0 where no answer has any.
+    """Of ``logits`` [n, places], of slices or of patches, and ``masks`` [n, most things, places],
+    false throughout where an answer has fewer things: minus the logarithm of the score that falls
+    on the places of a thing, the mean over an answer's things and then over the answers that have
+    one; and the share of these whose highest score lies on one of their places. Both 0 where no
+    answer has any.
 
     So one slice of a finding is enough, and several findings share the score evenly.
     """

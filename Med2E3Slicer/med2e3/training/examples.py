@@ -7,7 +7,6 @@ volume), never on what was drawn before: a run that goes on after a kill sees th
 from __future__ import annotations
 
 import math
-import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,16 +22,16 @@ from med2e3.errors import InputError
 from med2e3.training.augmentation import PLAIN, View, random_view
 from med2e3.training.batches import Pick
 from med2e3.training.captions import Caption, captions_of, some_captions, volume_text
-from med2e3.training.evidence import evidence_of
+from med2e3.training.choices import right_choice
+from med2e3.training.cover import SEEN, Cover, most_covered
+from med2e3.training.evidence import evidence_of, patch_evidence_of
 from med2e3.training.exercises import FEWEST_TEXTS, LETTERS, draw_exercise
 from med2e3.training.features import Features
 from med2e3.training.objectives import IGNORED
 from med2e3.training.records import Record, open_volume
-from med2e3.training.texts import Texts, labels_of, padded, padded_texts
+from med2e3.training.texts import Dialogue, Texts, labels_of, padded, padded_texts
 
 Batch = dict[str, torch.Tensor]
-
-_LETTERED = re.compile(rf"[{LETTERS}]\. ")
 
 
 class Volumes:
@@ -77,13 +76,16 @@ class AnswerBatches:
         features_3d: Features | None = None,
         *,
         letter_weight: int = 1,
-        evidence_slices: int | None = None,
+        evidence_grid: tuple[int, int, int] | None = None,
+        choices: bool = False,
     ) -> None:
-        """``evidence_slices`` is how many slices a volume has, where batches shall tell which of
-        them the answers depend on."""
+        """``evidence_grid``, the slices of a volume and the rows and columns of patches of a slice,
+        is given where batches shall tell on which of them the answers depend; ``choices`` is true
+        where they shall tell which choices are right."""
         self._records = records
-        self._evidence_slices = evidence_slices
+        self._evidence_grid = evidence_grid
         self._letter_weight = letter_weight
+        self._choices = choices
         self._texts = texts
         self._volumes = volumes
         self._features_2d = features_2d
@@ -129,16 +131,13 @@ class AnswerBatches:
         if self._letter_weight > 1:
             weights = torch.ones(batch["labels"].shape)
             for row, (record, dialogue) in enumerate(zip(records, dialogues, strict=True)):
-                if _LETTERED.match(record.answer):
+                if right_choice(record.answer) is not None:
                     weights[row, dialogue.answer_start] = self._letter_weight
             batch["weights"] = weights
-        if self._evidence_slices:
-            batch["evidence"] = _filled_up(
-                [
-                    views[record.volume].of_slices(evidence_of(record, self._evidence_slices))
-                    for record in records
-                ]
-            )
+        if self._choices:
+            batch |= _judged(dialogues, [record.answer for record in records])
+        if self._evidence_grid:
+            batch |= self._evidence(records, views, self._evidence_grid)
         if self._features_2d is None or self._features_3d is None:
             batch["volumes"] = _stacked(
                 [self._volumes.load(volume, view) for volume, view in views.items()]
@@ -148,6 +147,19 @@ class AnswerBatches:
         if self._features_3d is not None:
             batch["features_3d"] = self._features_3d.of(list(numbers))
         return batch
+
+    def _evidence(
+        self, records: Sequence[Record], views: Mapping[str, View], grid: tuple[int, int, int]
+    ) -> Batch:
+        covers = {
+            record.volume: _cover_of(record, views[record.volume], self._volumes)
+            for record in records
+        }
+        slices = [
+            views[record.volume].of_slices(evidence_of(record, grid[0])) for record in records
+        ]
+        patches = [patch_evidence_of(record, covers[record.volume], grid) for record in records]
+        return {"evidence": _filled_up(slices), "patch_evidence": _filled_up(patches)}
 
 
 _TOLD = 0.1
@@ -162,7 +174,7 @@ class LanguageBatches:
     with the written description of a synthetic volume in place of the image.
 
     ``exercises`` tells how often an exercise of each kind is read in the place of a record, see
-    :data:`~med2e3.training.exercises.EXERCISES`.
+    :data:`~med2e3.training.exercises.EXERCISES`; ``choices`` as of :class:`AnswerBatches`.
     """
 
     def __init__(
@@ -171,8 +183,10 @@ class LanguageBatches:
         texts: Texts,
         seed: int,
         exercises: Mapping[str, float],
+        choices: bool = False,
     ) -> None:
         self._seed = seed
+        self._tells_choices = choices
         self._exercises = exercises
         self._records = [record for record in records if (record.phantom or {}).get("description")]
         if not self._records:
@@ -208,7 +222,7 @@ class LanguageBatches:
         ]
 
     def __call__(self, picks: Sequence[Pick]) -> Batch:
-        tokens, labels, weights = [], [], []
+        tokens, labels, weights, dialogues, answers, starts = [], [], [], [], [], []
         for epoch, number in picks:
             record = self._records[number]
             random = np.random.default_rng((self._seed, epoch, number))
@@ -226,16 +240,24 @@ class LanguageBatches:
             told = np.concatenate([description, dialogue.after[: dialogue.answer_start]])
             answered = dialogue.after[dialogue.answer_start :]
             tokens.append(np.concatenate([dialogue.before, told, answered]))
+            dialogues.append(dialogue)
+            answers.append(answer)
+            starts.append(len(dialogue.before) + len(description))
             labels.append(labels_of(tokens[-1], len(dialogue.before)))
-            letter = _LETTER if _LETTERED.match(answer) else 1 / len(answered)
+            letter = 1 / len(answered) if right_choice(answer) is None else _LETTER
             shares = [0.0, _TOLD / len(told), letter, (1 - letter) / max(1, len(answered) - 1)]
             counts = [len(dialogue.before), len(told), 1, len(answered) - 1]
             weights.append(np.repeat(np.array(shares, np.float32), counts))
-        return {
+        batch = {
             "token_ids": padded(tokens),
             "labels": padded(labels, IGNORED),
             "weights": padded(weights),
         }
+        if self._tells_choices:
+            judged = _judged(dialogues, answers)
+            judged["choice_ends"] += torch.tensor(starts)[:, None]
+            batch |= judged
+        return batch
 
 
 class ContrastBatches:
@@ -297,7 +319,10 @@ class ContrastBatches:
             reports.append(view.of_text(volume_text(record, random)))
             chosen.append(self._choose(number, loaded[-1].shape[1], random))
         batch = self._read("caption", said.texts)
-        covers = [self._cover(number, view) for (_, number), view in zip(picks, views, strict=True)]
+        covers = [
+            _cover_of(self._records[self.volume_names[number]][0], view, self._volumes)
+            for (_, number), view in zip(picks, views, strict=True)
+        ]
         names = self._names
         if names:
             batch |= self._read("name", names)
@@ -340,13 +365,6 @@ class ContrastBatches:
             )
         return batch
 
-    def _cover(self, number: int, view: View) -> NDArray[np.uint8] | None:
-        """What each patch of a volume shows, where that is known."""
-        truth = self._records[self.volume_names[number]][0].phantom or {}
-        if "cover" not in truth:
-            return None
-        return view.of_places(self._volumes.open(truth["cover"]))
-
     def _read(self, name: str, texts: Sequence[str]) -> Batch:
         ids, mask = padded_texts([self._texts.scoring(text) for text in texts])
         return {f"{name}_ids": ids, f"{name}_mask": mask}
@@ -364,10 +382,6 @@ class ContrastBatches:
         near = random.permutation(sorted(told))[: count // 2].tolist()
         others = [i for i in random.permutation(depth).tolist() if i not in near]
         return sorted(near + others[: count - len(near)])
-
-
-_SEEN = 14
-"""Of 255: a patch of which less is covered, but something, counts neither as covered nor as not."""
 
 
 class _Said:
@@ -402,7 +416,7 @@ class _Said:
         self,
         number: int,
         names: Sequence[str],
-        cover: NDArray[np.uint8] | None,
+        cover: Cover | None,
         grid: tuple[int, int, int],
     ) -> NDArray[np.int8]:
         """[patches, names] of a ``grid`` of patches (slices, rows, columns) of a volume.
@@ -413,13 +427,13 @@ class _Said:
         if cover is None:
             return np.zeros((math.prod(grid), len(names)), np.int8)
         truth = np.full((math.prod(grid), len(names)), -1, np.int8)
-        most = _most(cover, grid).reshape(len(cover), -1)
+        most = most_covered(cover, grid).reshape(len(cover), -1)
         said = self._volumes[number]
         for column, name in enumerate(names):
             caption = said.get((name, False))
             if caption is not None:
                 shown = most[list(caption.seen_as)].max(axis=0)
-                truth[:, column] = np.where(shown >= _SEEN, 1, np.where(shown == 0, -1, 0))
+                truth[:, column] = np.where(shown >= SEEN, 1, np.where(shown == 0, -1, 0))
         return truth
 
     def _row(
@@ -441,22 +455,27 @@ def _key(caption: Caption) -> tuple[str, bool]:
     return caption.text, caption.one_of_many
 
 
-def _most(cover: NDArray[np.uint8], grid: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """The most that any part of a patch is covered, where patches of the grid are larger."""
-    shape = cover.shape[1:]
-    if any(size % count for size, count in zip(shape, grid, strict=True)):
-        raise InputError(
-            f"The records tell what covers {shape} patches (slices, rows, columns) and the encoder "
-            f"has {grid}; give the encoder patches of 16 voxels, or train it without the contrast "
-            "stage."
-        )
-    parts = [n for size, count in zip(shape, grid, strict=True) for n in (count, size // count)]
-    most: NDArray[np.uint8] = cover.reshape(len(cover), *parts).max(axis=(2, 4, 6))
-    return most
+def _judged(dialogues: Sequence[Dialogue], answers: Sequence[str]) -> Batch:
+    """Which choices are right, and where they end in what comes after the image."""
+    ends = np.zeros((len(dialogues), len(LETTERS)), dtype=np.int64)
+    right = np.full(len(dialogues), -1)
+    for row, (dialogue, answer) in enumerate(zip(dialogues, answers, strict=True)):
+        chosen = right_choice(answer)
+        if dialogue.choice_ends and chosen is not None:
+            ends[row], right[row] = dialogue.choice_ends, chosen
+    return {"choice_ends": torch.from_numpy(ends), "right_choice": torch.from_numpy(right)}
+
+
+def _cover_of(record: Record, view: View, volumes: Volumes) -> Cover | None:
+    """What each patch of a record's volume shows, where that is known."""
+    truth = record.phantom or {}
+    if "cover" not in truth:
+        return None
+    return view.of_places(volumes.open(truth["cover"]))
 
 
 def _filled_up(masks: Sequence[NDArray[np.bool_]]) -> torch.Tensor:
-    """Masks [things, slices] as one [n, most things, slices], false where there are fewer."""
+    """Masks [things, places] as one [n, most things, slices], false where there are fewer."""
     filled = np.zeros((len(masks), max(map(len, masks)), masks[0].shape[1]), dtype=bool)
     for place, mask in zip(filled, masks, strict=True):
         place[: len(mask)] = mask

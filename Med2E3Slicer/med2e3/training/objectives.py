@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ import torch.nn.functional as functional
 from torch import nn
 
 from med2e3.model import EncodedVolume, Med2E3, ScoredVolume
+from med2e3.training.choices import ChoiceJudge
 from med2e3.training.evidence import evidence_loss
 
 IGNORED = -100
@@ -55,7 +57,16 @@ class Objective(nn.Module):
 
 
 class ScoredObjective(Objective):
-    """What objectives share that score the slices of encoded volumes for texts."""
+    """What objectives share that score the slices of encoded volumes for texts.
+
+    ``patch_evidence`` is how much the right patches count beside the right slices.
+    """
+
+    def __init__(
+        self, network: Med2E3, trained: Collection[str], patch_evidence: float = 0.0
+    ) -> None:
+        super().__init__(network, trained)
+        self._patch_evidence = patch_evidence
 
     def _encode(
         self,
@@ -94,6 +105,22 @@ class ScoredObjective(Objective):
                 for volume, text in zip(volume_of.tolist(), texts.float(), strict=True)
             ]
 
+    def _evidence(
+        self, scored: Sequence[ScoredVolume], slices: torch.Tensor, patches: torch.Tensor
+    ) -> Outcome:
+        """How far the scores lie on ``slices`` [n, things, slices], and what each patch gives to
+        them on ``patches`` [n, findings, patches]."""
+        loss, hits = evidence_loss(torch.stack([one.logits for one in scored]), slices)
+        shares = torch.stack([one.patch_shares for one in scored])
+        # What the logit of a slice would be if all its patches were like this one.
+        of_each = shares.flatten(1) * shares[0, 0].numel()
+        of_patches, patch_hits = evidence_loss(of_each, patches)
+        return {
+            "loss": loss + self._patch_evidence * of_patches,
+            "slice_accuracy": hits,
+            "patch_accuracy": patch_hits,
+        }
+
 
 class EvidenceObjective(ScoredObjective):
     """The slices that an answer depends on, given volume and question: TG-IS by itself.
@@ -108,31 +135,39 @@ class EvidenceObjective(ScoredObjective):
         text_ids: torch.Tensor,
         text_mask: torch.Tensor,
         evidence: torch.Tensor,
+        patch_evidence: torch.Tensor,
         volumes: torch.Tensor | None = None,
         features_2d: torch.Tensor | None = None,
         features_3d: torch.Tensor | None = None,
         **_: torch.Tensor,
     ) -> Outcome:
-        """As :class:`AnswerObjective`; ``evidence`` [n, things, slices] as of
-        :func:`~med2e3.training.evidence.evidence_masks`."""
+        """As :class:`AnswerObjective`; ``evidence`` [n, things, slices] and ``patch_evidence``
+        [n, findings, patches] as of :func:`~med2e3.training.evidence.evidence_of` and
+        :func:`~med2e3.training.evidence.patch_evidence_of`, false where there are fewer."""
         encoded = self._encode(volumes, features_2d, features_3d)
         scored = self._score(encoded, volume_of, text_ids, text_mask)
-        loss, hits = evidence_loss(torch.stack([one.logits for one in scored]), evidence)
-        return {"loss": loss, "slice_accuracy": hits}
+        return self._evidence(scored, evidence, patch_evidence)
 
 
 class AnswerObjective(ScoredObjective):
     """The answer's next token, given volume, question and the answer so far (stages 1 and 2).
 
-    ``evidence_count`` is how much it counts beside that the scores lie on the slices that the
-    answer depends on, where that is known; 0 as released.
+    ``evidence`` is how much it counts beside that the scores lie on the slices that the answer
+    depends on, where that is known, and ``choices`` that the choices of closed questions are
+    judged; both 0 as released.
     """
 
     def __init__(
-        self, network: Med2E3, trained: Collection[str], evidence_count: float = 0.0
+        self,
+        network: Med2E3,
+        trained: Collection[str],
+        evidence: float = 0.0,
+        patch_evidence: float = 0.0,
+        choices: float = 0.0,
     ) -> None:
-        super().__init__(network, trained)
-        self._evidence_count = evidence_count
+        super().__init__(network, trained, patch_evidence)
+        self._evidence_counts = evidence
+        self.choices = JudgedChoices(network, choices) if choices else None
 
     def forward(
         self,
@@ -144,6 +179,9 @@ class AnswerObjective(ScoredObjective):
         labels: torch.Tensor,
         weights: torch.Tensor | None = None,
         evidence: torch.Tensor | None = None,
+        patch_evidence: torch.Tensor | None = None,
+        choice_ends: torch.Tensor | None = None,
+        right_choice: torch.Tensor | None = None,
         volumes: torch.Tensor | None = None,
         features_2d: torch.Tensor | None = None,
         features_3d: torch.Tensor | None = None,
@@ -152,8 +190,10 @@ class AnswerObjective(ScoredObjective):
         ``text_mask`` [n, text length] the scoring texts, padded; ``before`` [length] the tokens
         before the image, the same for all; ``after`` [n, length] those after it with the answer,
         padded on the right; ``labels`` like ``after``, :data:`IGNORED` but for the answer, and
-        ``weights`` how much each of them counts, if not all alike; ``evidence`` as of
-        :class:`EvidenceObjective`, if it counts.
+        ``weights`` how much each of them counts, if not all alike; ``evidence`` and
+        ``patch_evidence`` as of :class:`EvidenceObjective`, and ``choice_ends`` (places in
+        ``after``) and ``right_choice`` as of :class:`~med2e3.training.choices.ChoiceJudge`, if they
+        count.
 
         ``volumes`` [volumes, 1, slices, rows, columns] may be absent where the encoders' features
         before the connectors are given: ``features_2d`` [volumes, slices, patches, hidden] and
@@ -167,12 +207,13 @@ class AnswerObjective(ScoredObjective):
         # Padding is on the right and attention looks to the left, so no mask is needed.
         hidden = hidden_states(network.llm, inputs_embeds=prompt)
         start = prompt.shape[1] - after.shape[1]
-        outcome = next_token_loss(network.llm, hidden[:, start - 1 : -1], labels, weights)
-        if evidence is None:
+        outcome = next_token_loss(network.llm, hidden.last[:, start - 1 : -1], labels, weights)
+        if self.choices and choice_ends is not None:
+            outcome = self.choices(outcome, hidden, choice_ends + start, right_choice)
+        if evidence is None or patch_evidence is None:
             return outcome
-        lost, hits = evidence_loss(torch.stack([one.logits for one in scored]), evidence)
-        loss = outcome["loss"] + self._evidence_count * lost
-        return outcome | {"loss": loss, "slice_accuracy": hits}
+        found = self._evidence(scored, evidence, patch_evidence)
+        return outcome | found | {"loss": outcome["loss"] + self._evidence_counts * found["loss"]}
 
 
 class LanguageObjective(Objective):
@@ -180,16 +221,29 @@ class LanguageObjective(Objective):
 
     A written description stands where the image will be. What an ordinary language model brings
     along (words, and how an answer follows from what was told) is learned here, cheaply; the
-    stages with images then need to learn to see alone.
+    stages with images then need to learn to see alone. ``choices`` as of :class:`AnswerObjective`.
     """
 
+    def __init__(self, network: Med2E3, trained: Collection[str], choices: float = 0.0) -> None:
+        super().__init__(network, trained)
+        self.choices = JudgedChoices(network, choices) if choices else None
+
     def forward(
-        self, token_ids: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
+        self,
+        token_ids: torch.Tensor,
+        labels: torch.Tensor,
+        weights: torch.Tensor,
+        choice_ends: torch.Tensor | None = None,
+        right_choice: torch.Tensor | None = None,
     ) -> Outcome:
-        """All [n, length], padded on the right; ``labels`` as in :class:`AnswerObjective`,
-        ``weights`` how much each of them counts."""
-        hidden = hidden_states(self.network.llm, input_ids=token_ids)
-        return next_token_loss(self.network.llm, hidden[:, :-1], labels[:, 1:], weights[:, 1:])
+        """All but the last [n, length], padded on the right; ``labels`` as in
+        :class:`AnswerObjective`, ``weights`` how much each of them counts."""
+        llm = self.network.llm
+        hidden = hidden_states(llm, input_ids=token_ids)
+        outcome = next_token_loss(llm, hidden.last[:, :-1], labels[:, 1:], weights[:, 1:])
+        if self.choices and choice_ends is not None:
+            outcome = self.choices(outcome, hidden, choice_ends, right_choice)
+        return outcome
 
 
 class ContrastObjective(Objective):
@@ -339,10 +393,38 @@ class ContrastObjective(Objective):
         return functional.normalize(self.heads[head](embedded.float()), dim=-1)
 
 
-def hidden_states(llm: Any, **inputs: torch.Tensor) -> torch.Tensor:
-    """The language model's last hidden states [n, length, width]."""
-    hidden: torch.Tensor = llm.get_decoder()(**inputs, use_cache=False).last_hidden_state
-    return hidden
+class JudgedChoices(nn.Module):
+    """Beside an outcome, how well the choices of closed questions are judged half-way through the
+    language model; ``counts`` is how much."""
+
+    def __init__(self, network: Med2E3, counts: float) -> None:
+        super().__init__()
+        self._counts = counts
+        self.judge = ChoiceJudge(network.configuration.width)
+
+    def forward(
+        self, outcome: Outcome, hidden: HiddenStates, ends: torch.Tensor, right: torch.Tensor
+    ) -> Outcome:
+        """``outcome`` with what :class:`~med2e3.training.choices.ChoiceJudge` adds to it."""
+        lost, found = self.judge(hidden.middle, ends, right)
+        loss = outcome["loss"] + self._counts * lost
+        return outcome | {"loss": loss, "choice_accuracy": found}
+
+
+@dataclass(frozen=True)
+class HiddenStates:
+    """What the language model holds of each token, both [n, length, width]: after all its layers,
+    and after the first half of them (one layer less than half of an odd number)."""
+
+    last: torch.Tensor
+    middle: torch.Tensor
+
+
+def hidden_states(llm: Any, **inputs: torch.Tensor) -> HiddenStates:
+    """Run the language model without its head."""
+    found = llm.get_decoder()(**inputs, use_cache=False, output_hidden_states=True)
+    # The first of these is before any layer.
+    return HiddenStates(found.last_hidden_state, found.hidden_states[len(found.hidden_states) // 2])
 
 
 def next_token_loss(

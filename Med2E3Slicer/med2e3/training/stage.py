@@ -144,12 +144,12 @@ def _arguments(plan: Plan, stage: Stage, folder: Path, validated: bool) -> Train
 
 def _objective(stage: Stage, model: LoadedModel) -> Objective:
     if stage.objective == "language":
-        return LanguageObjective(model, stage.train)
+        return LanguageObjective(model, stage.train, stage.choices)
     if stage.objective == "contrast":
         return ContrastObjective(model, stage.train, stage.pooling)
     if stage.objective == "evidence":
-        return EvidenceObjective(model, stage.train)
-    return AnswerObjective(model, stage.train, stage.evidence)
+        return EvidenceObjective(model, stage.train, stage.patch_evidence)
+    return AnswerObjective(model, stage.train, stage.evidence, stage.patch_evidence, stage.choices)
 
 
 def _batches(
@@ -165,7 +165,9 @@ def _batches(
     texts = Texts(model)
     volumes = Volumes(images, plan.seed, augment)
     if stage.objective == "language":
-        return LanguageBatches(records, texts, plan.seed, stage.exercises)
+        return LanguageBatches(
+            records, texts, plan.seed, stage.exercises, choices=bool(stage.choices)
+        )
     if stage.objective == "contrast":
         return ContrastBatches(
             records,
@@ -201,7 +203,8 @@ def _batches(
         kept.get("2d"),
         kept.get("3d"),
         letter_weight=stage.letter_weight,
-        evidence_slices=slices if evidence or stage.evidence else None,
+        choices=bool(stage.choices),
+        evidence_grid=(slices, *_patches_2d(model)) if evidence or stage.evidence else None,
     )
 
 

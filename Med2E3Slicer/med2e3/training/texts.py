@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from med2e3.inference.session import ROOM_FOR_ANSWER
 from med2e3.model import LoadedModel
+from med2e3.training.choices import choice_ends
 from med2e3.training.objectives import IGNORED
 
 TokenIds = NDArray[np.int64]
@@ -24,12 +25,15 @@ _REMEMBERED = 200_000
 @dataclass(frozen=True)
 class Dialogue:
     """Tokens of one question and its answer. ``after`` holds both, ``answer_start`` is where the
-    answer begins in it, ``answer_cut`` how many of its tokens did not fit."""
+    answer begins in it, ``answer_cut`` how many of its tokens did not fit; ``choice_ends`` are the
+    places in ``after`` of the last token of each choice, none where the question has no choices.
+    """
 
     before: TokenIds
     after: TokenIds
     answer_start: int
     answer_cut: int
+    choice_ends: tuple[int, ...] = ()
 
 
 class Texts:
@@ -65,7 +69,18 @@ class Texts:
             np.array([*prompt.after, *kept]),
             len(prompt.after),
             len(answered) - len(kept),
+            self._choice_ends(question, prompt.after),
         )
+
+    def _choice_ends(self, question: str, after: list[int]) -> tuple[int, ...]:
+        """Where in ``after`` the choices of a question end, nowhere if it was cut."""
+        ends = []
+        for end in choice_ends(question):
+            told = self._prompts.ids(f"\n{question[:end]}")
+            if after[: len(told)] != told:
+                return ()
+            ends.append(len(told) - 1)
+        return tuple(ends)
 
     def _scoring_ids(self, text: str) -> TokenIds:
         return np.array(self._scoring(text)[0])
