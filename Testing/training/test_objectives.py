@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -109,6 +110,21 @@ def test_scores_on_the_slices_of_the_answer_count_beside_it(made):
     assert 0 < slices["loss"] < both["loss"]
     assert with_slices == pytest.approx(alone + 0.5 * slices["loss"].item(), rel=1e-5)
     assert with_both == pytest.approx(alone + 0.5 * both["loss"].item(), rel=1e-5)
+
+
+def test_the_tokens_that_tell_a_finding_count_as_many_as_they_are_said_to(made):
+    model, records, images = made
+    [finding] = records[0].phantom["findings"]
+    told = f"There is a {finding['kind']} in the {finding['side']} {finding['organ']}."
+    report = replace(records[0], answer=f"The scan is of good quality. {told} All else is well.")
+    volumes = Volumes(images, 0, False)
+    batch = AnswerBatches([report, records[1]], Texts(model), volumes, finding_weight=3)(
+        [(0, 0), (0, 1)]
+    )
+    weights, labels = batch["weights"], batch["labels"]
+    assert model.prompt_tokenizer.decode(labels[0][weights[0] == 3].tolist()).strip() == told
+    assert set(weights[0].tolist()) == {1, 3}
+    assert set(weights[1].tolist()) == {1}
 
 
 def test_a_mirrored_volume_has_its_evidence_on_the_mirrored_slices(made):

@@ -8,7 +8,7 @@ and a text encoder that millions of pictures with their texts have taught before
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -55,26 +55,43 @@ def _findings_of(record: Record) -> list[int]:
     return list(truth.get("depends_on", ()))
 
 
-def told_sentences(record: Record) -> list[Record]:
-    """The sentences of a phantom's report that tell findings, each as a question about their
-    slices, for a reader asks for the slices of a sentence too. None of other records."""
+@dataclass(frozen=True)
+class ToldFinding:
+    """A sentence of a report, from character ``start`` to ``end``, that tells the findings of the
+    numbers ``findings``."""
+
+    start: int
+    end: int
+    findings: tuple[int, ...]
+
+
+def told_findings(record: Record) -> list[ToldFinding]:
+    """The sentences of a phantom's report that tell findings. None of other records."""
     truth = record.phantom or {}
     if truth.get("asked") != "report":
         return []
-    findings = truth.get("findings", [])
     told = []
     for start, end in split_sentences(record.answer):
-        sentence = record.answer[start:end]
-        claims = findings_in(sentence, truth["region"])
-        numbers = [
+        claims = findings_in(record.answer[start:end], truth["region"])
+        numbers = tuple(
             number
-            for number, finding in enumerate(findings)
+            for number, finding in enumerate(truth["findings"])
             if (finding["kind"], finding["organ"], finding["side"]) in claims
-        ]
+        )
         if numbers:
-            about = truth | {"asked": "sentence", "depends_on": numbers}
-            told.append(replace(record, asked=sentence, question=sentence, phantom=about))
+            told.append(ToldFinding(start, end, numbers))
     return told
+
+
+def told_sentences(record: Record) -> list[Record]:
+    """The sentences of a report that tell findings, each as a question about their slices, for a
+    reader asks for the slices of a sentence too."""
+    sentences = []
+    for told in told_findings(record):
+        sentence = record.answer[told.start : told.end]
+        about = (record.phantom or {}) | {"asked": "sentence", "depends_on": list(told.findings)}
+        sentences.append(replace(record, asked=sentence, question=sentence, phantom=about))
+    return sentences
 
 
 def evidence_loss(logits: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -24,7 +24,7 @@ from med2e3.training.batches import Pick
 from med2e3.training.captions import Caption, captions_of, some_captions, volume_text
 from med2e3.training.choices import right_choice
 from med2e3.training.cover import SEEN, Cover, most_covered
-from med2e3.training.evidence import evidence_of, patch_evidence_of
+from med2e3.training.evidence import evidence_of, patch_evidence_of, told_findings
 from med2e3.training.exercises import FEWEST_TEXTS, LETTERS, draw_exercise
 from med2e3.training.features import Features
 from med2e3.training.objectives import IGNORED
@@ -76,6 +76,7 @@ class AnswerBatches:
         features_3d: Features | None = None,
         *,
         letter_weight: int = 1,
+        finding_weight: int = 1,
         evidence_grid: tuple[int, int, int] | None = None,
         choices: bool = False,
     ) -> None:
@@ -85,6 +86,7 @@ class AnswerBatches:
         self._records = records
         self._evidence_grid = evidence_grid
         self._letter_weight = letter_weight
+        self._finding_weight = finding_weight
         self._choices = choices
         self._texts = texts
         self._volumes = volumes
@@ -128,11 +130,14 @@ class AnswerBatches:
                 IGNORED,
             ),
         }
-        if self._letter_weight > 1:
+        if max(self._letter_weight, self._finding_weight) > 1:
             weights = torch.ones(batch["labels"].shape)
             for row, (record, dialogue) in enumerate(zip(records, dialogues, strict=True)):
                 if right_choice(record.answer) is not None:
                     weights[row, dialogue.answer_start] = self._letter_weight
+                for first, last in self._told_tokens(record, views[record.volume]):
+                    start = dialogue.answer_start
+                    weights[row, start + first : start + last] = self._finding_weight
             batch["weights"] = weights
         if self._choices:
             batch |= _judged(dialogues, [record.answer for record in records])
@@ -147,6 +152,15 @@ class AnswerBatches:
         if self._features_3d is not None:
             batch["features_3d"] = self._features_3d.of(list(numbers))
         return batch
+
+    def _told_tokens(self, record: Record, view: View) -> list[tuple[int, int]]:
+        """Where in the tokens of a report's answer its findings are told: first, and one behind."""
+        asked = view.of_text(record.asked)
+
+        def place(end: int) -> int:
+            return self._texts.answer_length(asked, view.of_text(record.answer[:end].rstrip()))
+
+        return [(place(told.start), place(told.end)) for told in told_findings(record)]
 
     def _evidence(
         self, records: Sequence[Record], views: Mapping[str, View], grid: tuple[int, int, int]

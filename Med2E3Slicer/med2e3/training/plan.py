@@ -46,14 +46,15 @@ class Stage:
     holds against a text. ``exercises`` are the shares of what the language stage reads that only
     drill looking something up, by kind (:data:`med2e3.training.exercises.EXERCISES`). In the stages
     that answer, ``letter_weight`` is how many other tokens the letter counts that an answer begins
-    with (1 as released), and ``evidence`` how much it counts that the scores lie on the slices that
-    the answer depends on (0 as released); ``patch_evidence`` is how much it counts beside that that
-    the patches which make up the scores show the findings (0 as released). ``choices``, in the
-    stages language and answer, is how much it counts that the choices of closed questions are
-    judged where they stand (0 as released), see :mod:`med2e3.training.choices`. ``lora`` has peft's
-    ``LoraConfig`` arguments; then the language model learns through adapters, which are merged into
-    its weights in the end. ``optimizer`` is "adamw" (or what ``trainer`` names) or
-    "muon", see :mod:`med2e3.training.optimizers`.
+    with, ``finding_weight`` how many each token does of a report's sentences that tell findings
+    (both 1 as released), and ``evidence`` how much it counts that the scores lie on the slices that
+    the answer depends on; ``patch_evidence``, there and in the evidence stage, how much it counts
+    beside the slices that the patches which make up their scores show the findings; and
+    ``choices``, in the stages that answer and in the language stage, that the choices of closed
+    questions are judged where they stand, see :mod:`med2e3.training.choices` (all 0 as released).
+    ``lora`` has peft's ``LoraConfig`` arguments; then the language model learns through adapters,
+    which are merged into its weights in the end. ``optimizer`` is "adamw" (or what ``trainer``
+    names) or "muon", see :mod:`med2e3.training.optimizers`.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Stage:
     pooling: str = "mean"
     exercises: dict[str, float] = field(default_factory=dict)
     letter_weight: int = 1
+    finding_weight: int = 1
     evidence: float = 0.0
     patch_evidence: float = 0.0
     choices: float = 0.0
@@ -208,6 +210,7 @@ def _stage(found: _Settings, common: dict[str, Any], optimizer: str) -> Stage:
         pooling=found.choice("pooling", ("mean", "class"), "mean"),
         exercises=found.shares("exercises", EXERCISES),
         letter_weight=found.count("letter_weight", 1),
+        finding_weight=found.count("finding_weight", 1),
         evidence=found.share("evidence", 0.0),
         patch_evidence=found.share("patch_evidence", 0.0),
         choices=found.share("choices", 0.0),

@@ -203,6 +203,7 @@ def _batches(
         kept.get("2d"),
         kept.get("3d"),
         letter_weight=stage.letter_weight,
+        finding_weight=stage.finding_weight,
         choices=bool(stage.choices),
         evidence_grid=(slices, *_patches_2d(model)) if evidence or stage.evidence else None,
     )

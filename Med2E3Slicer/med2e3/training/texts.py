@@ -51,6 +51,7 @@ class Texts:
         self.dialogue = lru_cache(_REMEMBERED)(self._dialogue)
         self.scoring = lru_cache(_REMEMBERED)(self._scoring_ids)
         self.plain = lru_cache(_REMEMBERED)(self._plain_ids)
+        self.answer_length = lru_cache(_REMEMBERED)(self._answer_length)
 
     def _dialogue(self, question: str, answer: str) -> Dialogue:
         """A question and its answer within the length limit.
@@ -81,6 +82,10 @@ class Texts:
                 return ()
             ends.append(len(told) - 1)
         return tuple(ends)
+
+    def _answer_length(self, question: str, begun: str) -> int:
+        """How many tokens the beginning of an answer has, up to the end of a word."""
+        return len(self._prompts.answer(question, begun)) - 1 if begun else 0
 
     def _scoring_ids(self, text: str) -> TokenIds:
         return np.array(self._scoring(text)[0])
