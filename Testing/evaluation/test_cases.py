@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 
 import pytest
@@ -61,6 +62,27 @@ def test_questions_name_their_right_choice_and_their_slices(drawn, stored):
             assert set(query.slices) <= set(case.truth.slices)
             if query.kind in ("plane", "phase"):
                 assert not query.slices
+
+
+def test_patches_that_show_a_finding_lie_in_its_slices(drawn, stored):
+    for cases in (drawn, stored):
+        told = [query for case in cases for query in case.truth.queries if query.slices]
+        shown = [query for query in told if query.patches is not None]
+        # What is smaller than a fraction of a patch counts as seen nowhere.
+        assert len(shown) > 0.8 * len(told)
+        for query in shown:
+            assert query.patches.shape == (SIZE[0], SIZE[1] // 16, SIZE[2] // 16)
+            assert set(query.patches.nonzero()[0]) <= set(query.slices)
+        others = [query for case in cases for query in case.truth.queries if not query.slices]
+        assert all(query.patches is None for query in others)
+
+
+def test_a_file_of_patches_that_is_gone_is_told(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "data")
+    for path in (tmp_path / "data").rglob("*.cover.npy"):
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"cover\.npy is missing or broken"):
+        next(stored_cases(tmp_path / "data", "test", SIZE))
 
 
 def test_fresh_phantoms_are_asked_both_ways_and_reworded(drawn):

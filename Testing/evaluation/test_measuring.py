@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,6 +47,15 @@ def figures():
         "blank": said("A. left lung"), "shuffled": said("B. liver"), "swapped": said("C. spleen"),
     })  # fmt: skip
     wrong = Answered(where, peak(6), None, said("spleen"), said("C. spleen"))
+    shown = np.zeros((SLICES, 2, 2), dtype=bool)
+    shown[2, 0, 1] = shown[3, 0, 1] = True
+    shares = np.where(shown, 0.5, 0.1).astype(np.float32)
+    elsewhere = shares.copy()
+    elsewhere[6, 1, 1] = 0.7
+    right, wrong = (
+        replace(answered, query=replace(where, patches=shown), patch_shares=seen)
+        for answered, seen in ((right, shares), (wrong, elsewhere))
+    )
     open_only = Answered(plane, peak(1), None, said(""), None)
     both_ways = Answered(plane, peak(1), None, said("Left lung"), said("The answer is A. left"))
     return measure_predictions(
@@ -108,6 +118,13 @@ def test_attention_is_over_questions_about_findings(figures):
     assert figures["attention"]["report"]["hit1"] == 1
     # Two curves flat but for one peak, in different places: -1 / (slices - 1).
     assert place["paraphrase_correlation"] == pytest.approx(-1 / (SLICES - 1))
+
+
+def test_patches_are_held_against_those_that_show_the_finding(figures):
+    place = figures["attention"]["location"]
+    assert place["patch_hit1"] == 0.5
+    assert place["patch_chance"] == pytest.approx(2 / (SLICES * 4))
+    assert figures["attention"]["plane"]["patch_hit1"] is None
 
 
 def test_controls_are_held_against_the_same_volumes(figures):

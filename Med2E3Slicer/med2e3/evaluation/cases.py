@@ -7,16 +7,18 @@ seeds of training and validation are refused, and questions are worded as none i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from med2e3.errors import InputError
 from med2e3.model.prompt import IMAGE
+from med2e3.phantoms.cover import SEEN, cover_of
 from med2e3.phantoms.dataset import FIRST_SEEDS, PLANE_SHARES, SEEDS_OF_SPLIT
 from med2e3.phantoms.making import make_phantom
 from med2e3.phantoms.phantom import DRAFT_GRID, Phantom
@@ -41,6 +43,8 @@ class Query:
     where it is not asked that way. ``choices`` are their texts by letter, ``letter`` the right one.
     ``slices`` are the model slices (0 to 31) that the findings asked about lie in, empty where the
     question is about no finding. ``paraphrase`` is the same question in other words, or empty.
+    ``patches`` [slices, rows, columns] is true on the patches of 16 by 16 pixels that show these
+    findings, None where there are none or nobody knows.
     """
 
     kind: str
@@ -51,6 +55,7 @@ class Query:
     answer: str
     slices: tuple[int, ...] = ()
     paraphrase: str = ""
+    patches: NDArray[np.bool_] | None = field(default=None, compare=False)
 
     @property
     def closed_answer(self) -> str:
@@ -144,7 +149,16 @@ def _query(
         paraphrase=next(
             (other.question for other in reworded if _says_the_same(other, question)), ""
         ),
+        patches=_patches(
+            cover_of([phantom.findings[number].mask for number in question.findings], geometry)
+        ),
     )
+
+
+def _patches(cover: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
+    """Where any of some findings is seen."""
+    shown: NDArray[np.bool_] = np.logical_or.reduce(cover >= SEEN, axis=0)
+    return shown if shown.any() else None
 
 
 def _says_the_same(other: Question, question: Question) -> bool:
@@ -181,7 +195,7 @@ def stored_cases(
         by_volume: dict[str, list[dict[str, Any]]] = {}
         for record in records:
             by_volume.setdefault(record["vision3d"], []).append(record)
-        truths = {volume: _truth(volume, found) for volume, found in by_volume.items()}
+        truths = {volume: _truth(folder, volume, found) for volume, found in by_volume.items()}
     except FileNotFoundError:
         raise InputError(
             f"There is no {path}; make a data set with `med2e3 phantom dataset`."
@@ -194,7 +208,7 @@ def stored_cases(
         yield Case(truth, load_prepared(folder / volume, size))
 
 
-def _truth(volume: str, records: Sequence[dict[str, Any]]) -> Truth:
+def _truth(folder: Path, volume: str, records: Sequence[dict[str, Any]]) -> Truth:
     report = next(record for record in records if record["question_type"] == 0)
     known = report["phantom"]
     asked: dict[str, list[dict[str, Any]]] = {}
@@ -208,11 +222,11 @@ def _truth(volume: str, records: Sequence[dict[str, Any]]) -> Truth:
         report=_told(report),
         claims=frozenset((one["kind"], one["organ"], one["side"]) for one in known["findings"]),
         slices=tuple(sorted({slice_ for one in known["findings"] for slice_ in one["slices"]})),
-        queries=tuple(map(_stored_query, asked.values())),
+        queries=tuple(_stored_query(folder, found) for found in asked.values()),
     )
 
 
-def _stored_query(records: Sequence[dict[str, Any]]) -> Query:
+def _stored_query(folder: Path, records: Sequence[dict[str, Any]]) -> Query:
     ways = {record["phantom"]["asked"]: record for record in records}
     any_way = records[0]
     known = any_way["phantom"]
@@ -224,7 +238,20 @@ def _stored_query(records: Sequence[dict[str, Any]]) -> Query:
         letter=known["letter"],
         answer=_told(ways["open"]) if "open" in ways else "",
         slices=tuple(known["slices"]) if known["depends_on"] else (),
+        patches=_stored_patches(folder, known),
     )
+
+
+def _stored_patches(folder: Path, known: Mapping[str, Any]) -> NDArray[np.bool_] | None:
+    if not known["depends_on"] or "cover" not in known:
+        return None
+    path = folder / known["cover"]
+    try:
+        return _patches(np.load(path, allow_pickle=False)[known["depends_on"]])
+    except (OSError, ValueError, EOFError, IndexError):
+        raise InputError(
+            f"The file {path} is missing or broken; make the data set again."
+        ) from None
 
 
 def _asked(record: dict[str, Any]) -> str:

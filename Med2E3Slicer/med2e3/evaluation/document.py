@@ -126,6 +126,18 @@ def _attention(found: Figures, images: Path) -> str:
             ]
             label = f"{kind} ({of_kind['questions']})" if source == "model" else ""
             rows.append("| " + " | ".join([label, source, *shown]) + " |")
+    patches = ", ".join(
+        f"{kind} {_percent(of_kind['patch_hit1'])} (by chance {_percent(of_kind['patch_chance'])})"
+        for kind, of_kind in attention.items()
+        if of_kind.get("patch_hit1") is not None
+    )
+    in_plane = ""
+    if patches:
+        in_plane = f"""
+In plane: of all patches of 16 by 16 pixels of all slices, the one that gives most to the scores
+shows the finding asked about, in per cent of the questions: {patches}.
+
+"""
     figures.draw_attention(images / "evaluation-attention.png", attention)
     curves = ""
     if found["examples"]:
@@ -143,7 +155,7 @@ questions have such slices. Hit@1: the best slice cuts the finding. Mass ratio: 
 of the score over its share of the slices (1 is chance). Effective slices: exp of the entropy, out
 of 32. Paraphrases: Spearman's correlation between the scores for two wordings of a question.
 
-{_lines(rows)}
+{_lines(rows)}{in_plane}
 ![Hit@1, Hit@3 and AUROC by question type](images/evaluation-attention.png)
 {curves}"""
 

@@ -13,6 +13,7 @@ from med2e3.evaluation.attention_metrics import (
     FIGURES,
     gaussian_scores,
     has_answer,
+    hit_at,
     measure,
     random_scores,
     rank_correlation,
@@ -181,8 +182,29 @@ def _attention(predictions: Sequence[Prediction]) -> Figures:
     """Per type: the model's figures, those of three baselines, and agreement of paraphrases."""
     generator = np.random.default_rng(0)
     return {
-        kind: _attention_to(list(_curves(predictions, kind)), generator)
+        kind: {
+            **_attention_to(list(_curves(predictions, kind)), generator),
+            **_patch_attention(predictions, kind),
+        }
         for kind in (*QUESTION_TYPES, REPORT)
+    }
+
+
+def _patch_attention(predictions: Iterable[Prediction], kind: str) -> Figures:
+    """Of the questions of a type about findings: how often the patch that gives most to the scores
+    shows one, and how often a patch drawn by lot would."""
+    seen = [
+        (answered.patch_shares.ravel(), answered.query.patches.ravel())
+        for prediction in predictions
+        for answered in prediction.answers
+        if answered.query.kind == kind
+        and answered.patch_shares is not None
+        and answered.query.patches is not None
+        and answered.patch_shares.shape == answered.query.patches.shape
+    ]
+    return {
+        "patch_hit1": _mean([hit_at(shares, patches, 1) for shares, patches in seen]),
+        "patch_chance": _mean([patches.mean() for _, patches in seen]),
     }
 
 

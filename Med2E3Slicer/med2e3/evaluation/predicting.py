@@ -33,8 +33,9 @@ class Answered:
     """What a model made of one question.
 
     ``scores`` (32,) are the slice scores for it, ``paraphrase_scores`` those for the same question
-    in other words. ``open`` and ``closed`` are None where it was not asked that way. ``controls``
-    are closed answers by the name of the control.
+    in other words, ``patch_shares`` [32, rows, columns] what each patch gives to the first, kept
+    where the question is about findings. ``open`` and ``closed`` are None where it was not asked
+    that way. ``controls`` are closed answers by the name of the control.
     """
 
     query: Query
@@ -43,6 +44,7 @@ class Answered:
     open: Written | None
     closed: Written | None
     controls: dict[str, Written] = field(default_factory=dict)
+    patch_shares: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +183,7 @@ def _answer(
             for name, other in under.items()
             if query.closed_text
         },
+        patch_shares=scored.patch_shares.float().cpu().numpy() if query.slices else None,
     )
 
 

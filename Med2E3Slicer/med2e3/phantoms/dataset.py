@@ -26,6 +26,7 @@ import numpy as np
 import med2e3
 from med2e3.errors import InputError, Med2E3Error
 from med2e3.phantoms.chance import pick_weighted
+from med2e3.phantoms.cover import cover_of
 from med2e3.phantoms.making import make_phantom
 from med2e3.phantoms.phantom import DRAFT_GRID, Phantom
 from med2e3.phantoms.questions import (
@@ -36,7 +37,7 @@ from med2e3.phantoms.questions import (
     report_question,
 )
 from med2e3.phantoms.report import describe, write_report
-from med2e3.phantoms.slices import coverage, slices_of, slices_touching
+from med2e3.phantoms.slices import slices_of, slices_touching
 from med2e3.pool import process_pool
 from med2e3.volume import MODEL_SIZE, Scan, prepare
 from med2e3.volume.geometry import SliceGeometry
@@ -249,8 +250,7 @@ def _draw(volume: _Volume) -> None:
     records = _records(volume, phantom, plane, prepared.geometry, random)
     _write_array(volume.voxels_path, prepared.volume.numpy().astype(np.float16))
     masks = [*(finding.mask for finding in phantom.findings), *phantom.organs.values()]
-    cover = np.rint(coverage(masks, prepared.geometry) * 255)
-    _write_array(volume.folder / volume.cover_name, cover.astype(np.uint8))
+    _write_array(volume.folder / volume.cover_name, cover_of(masks, prepared.geometry))
     # After the voxels: where the records are, the voxels are.
     _write(volume.records_path, _json({"made": volume.settings.told(), "records": records}))
 

@@ -1,8 +1,7 @@
-"""Which slices and patches of the model's volume show what a question is about."""
+"""Which slices of the model's volume show what a question is about."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,33 +42,3 @@ def slices_touching(mask: NDArray[np.bool_], geometry: SliceGeometry) -> list[in
     reach = max(thickness, 1.0) / 2
     near = np.abs(centres[:, None] - marked[None]) <= reach
     return [int(number) for number in np.flatnonzero(near.any(axis=1))]
-
-
-_SAMPLES = (2, 4, 4)
-"""At how many places a patch is sampled, across slices, rows and columns."""
-
-
-def coverage(masks: Sequence[NDArray[np.bool_]], geometry: SliceGeometry) -> NDArray[np.float32]:
-    """How much of each patch of each model slice each mask (K, J, I) covers.
-
-    Returns [masks, slices, patch rows, patch columns], from 0 to 1 in steps of 1/32.
-    """
-    shape = geometry.overlay_size
-    # Places within a patch, evenly spread: with two, at 1/4 and 3/4.
-    slice_, row, column = (
-        (np.arange(count * samples) + 0.5) / samples - 0.5
-        for count, samples in zip(shape, _SAMPLES, strict=True)
-    )
-    grid = np.meshgrid(slice_, row, column, indexing="ij")
-    places = np.stack([grid[2], grid[1], grid[0], np.ones_like(grid[0])]).reshape(4, -1)
-    ijk = np.rint(geometry.overlay_to_ijk[:3] @ places).astype(int)
-    covered = np.zeros((len(masks), *shape), np.float32)
-    for number, mask in enumerate(masks):
-        size = np.array(mask.shape[::-1])[:, None]
-        inside = ((ijk >= 0) & (ijk < size)).all(axis=0)
-        i, j, k = np.clip(ijk, 0, size - 1)
-        seen = (mask[k, j, i] & inside).reshape(
-            shape[0], _SAMPLES[0], shape[1], _SAMPLES[1], shape[2], _SAMPLES[2]
-        )
-        covered[number] = seen.mean(axis=(1, 3, 5))
-    return covered

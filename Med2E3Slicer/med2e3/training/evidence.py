@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from med2e3.attention import split_sentences
 from med2e3.phantoms.claims import findings_in
-from med2e3.training.cover import SEEN, Cover, most_covered
+from med2e3.phantoms.cover import SEEN, Cover, most_covered
 from med2e3.training.records import Record
 
 

@@ -19,11 +19,11 @@ import torch
 from numpy.typing import NDArray
 
 from med2e3.errors import InputError
+from med2e3.phantoms.cover import SEEN, Cover, most_covered
 from med2e3.training.augmentation import PLAIN, View, random_view
 from med2e3.training.batches import Pick
 from med2e3.training.captions import Caption, captions_of, some_captions, volume_text
 from med2e3.training.choices import right_choice
-from med2e3.training.cover import SEEN, Cover, most_covered
 from med2e3.training.evidence import evidence_of, patch_evidence_of, told_findings
 from med2e3.training.exercises import FEWEST_TEXTS, LETTERS, draw_exercise
 from med2e3.training.features import Features
