@@ -49,7 +49,7 @@ class ChoiceJudge(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss over ``hidden`` [n, length, width], and the share of right choices that were
         found. ``ends`` [n, 4] are the places of the choices' last tokens, ``right`` [n] the numbers
-        of the right ones, -1 for a text without choices. Both 0 where no text has choices."""
+        of the right ones, -1 for a text without choices. Where none has any, 0 and no number."""
         rows = torch.arange(len(ends), device=ends.device)[:, None]
         of_choices = self._norm(hidden[rows, ends].float())
         judged = self._right(of_choices)[:, :, 0]
@@ -58,9 +58,8 @@ class ChoiceJudge(nn.Module):
         lost = functional.cross_entropy(judged, right.clamp(min=0), reduction="none")
         lost = lost + _mean_loss(letters, own)
         known = right >= 0
-        count = known.sum().clamp(min=1)
         found = (judged.argmax(dim=1) == right) & known
-        return (lost * known).sum() / count, found.sum() / count
+        return (lost * known).sum() / known.sum().clamp(min=1), found.sum() / known.sum()
 
 
 def _mean_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -98,8 +98,8 @@ def evidence_loss(logits: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tens
     """Of ``logits`` [n, places], of slices or of patches, and ``masks`` [n, most things, places],
     false throughout where an answer has fewer things: minus the logarithm of the score that falls
     on the places of a thing, the mean over an answer's things and then over the answers that have
-    one; and the share of these whose highest score lies on one of their places. Both 0 where no
-    answer has any.
+    one; and the share of these whose highest score lies on one of their places. Where no answer
+    has any, 0 and no number (nan).
 
     So one slice of a finding is enough, and several findings share the score evenly.
     """
@@ -109,7 +109,7 @@ def evidence_loss(logits: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tens
     count = known.sum(dim=1)
     has = count > 0
     if not has.any():
-        return logits.sum() * 0, logits.new_zeros(())
+        return logits.sum() * 0, logits.new_tensor(math.nan)
     loss = ((lost * known).sum(dim=1)[has] / count[has]).mean()
     best = logits.detach().argmax(dim=1)
     hits = masks.any(dim=1).gather(1, best[:, None])[:, 0][has]

@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -55,8 +56,7 @@ class StageTrainer(Trainer):
         self._stage = stage
         self._batches = batches
         self._validation = validation
-        self._sums: dict[str, float] = {}
-        self._steps = 0
+        self._told: dict[str, list[float]] = {}
         super().__init__(
             model=objective,
             args=arguments,
@@ -137,10 +137,10 @@ class StageTrainer(Trainer):
     ) -> Any:
         outcome = model(**inputs)
         if model.training:
-            self._steps += 1
             for name, value in outcome.items():
-                if name != "loss":
-                    self._sums[name] = self._sums.get(name, 0.0) + float(value)
+                # A batch may have nothing that a figure could be told of.
+                if name != "loss" and not math.isnan(value):
+                    self._told.setdefault(name, []).append(float(value))
         return (outcome["loss"], outcome) if return_outputs else outcome["loss"]
 
     def training_step(self, *arguments: Any, **options: Any) -> torch.Tensor:
@@ -166,9 +166,9 @@ class StageTrainer(Trainer):
         return loss.detach().mean(), None, None
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if "loss" in logs and self._steps:
-            logs |= {name: value / self._steps for name, value in self._sums.items()}
-            self._sums, self._steps = {}, 0
+        if "loss" in logs:
+            logs |= {name: fmean(values) for name, values in self._told.items()}
+            self._told = {}
         super().log(logs, start_time)
 
 
