@@ -92,7 +92,13 @@ def test_an_answer_that_is_too_long_is_told(made):
 def test_scores_on_the_slices_of_the_answer_count_beside_it(made):
     model, records, images = made
     asked = [0, 1, 2]
-    batches = AnswerBatches(records, Texts(model), Volumes(images, 0, False), evidence_grid=GRID)
+    batches = AnswerBatches(
+        records,
+        Texts(model),
+        Volumes(images, 0, False),
+        evidence_slices=GRID[0],
+        evidence_grid=GRID[1:],
+    )
     batch = batches([(0, number) for number in asked])
     place = records[1].phantom["slices"]
     # The report and the question on the finding depend on its slice, the plane on no single one.
@@ -132,7 +138,9 @@ def test_a_mirrored_volume_has_its_evidence_on_the_mirrored_slices(made):
     volumes = Volumes(images, 0, True)
     views = [volumes.view(records[0].volume, epoch) for epoch in range(60)]
     epoch = next(number for number, view in enumerate(views) if view.mirrored[0])
-    batch = AnswerBatches(records, Texts(model), volumes, evidence_grid=GRID)([(epoch, 1)])
+    batch = AnswerBatches(
+        records, Texts(model), volumes, evidence_slices=GRID[0], evidence_grid=GRID[1:]
+    )([(epoch, 1)])
     [place] = records[1].phantom["slices"]
     assert batch["evidence"][0].nonzero()[:, 1].tolist() == [7 - place]
     [patch] = batch["patch_evidence"][0, 0].view(GRID).nonzero().tolist()
@@ -205,3 +213,14 @@ def test_in_the_language_stage_an_answer_counts_the_same_however_long_it_is(made
             assert set(texts) <= {*KINDS, "effusion"}
             assert texts["ABCD".index(letter)] == asked
     assert 0 < exercises < len(numbers)
+
+
+def test_patches_are_not_read_where_they_do_not_count(made):
+    model, records, images = made
+    lost = replace(records[1], phantom=records[1].phantom | {"cover": "lost.npy"})
+    batch = AnswerBatches([lost], Texts(model), Volumes(images, 0, False), evidence_slices=8)(
+        [(0, 0)]
+    )
+    assert "patch_evidence" not in batch
+    with torch.no_grad():
+        assert EvidenceObjective(model, []).eval()(**batch)["loss"] > 0

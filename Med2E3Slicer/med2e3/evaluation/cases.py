@@ -195,7 +195,8 @@ def stored_cases(
         by_volume: dict[str, list[dict[str, Any]]] = {}
         for record in records:
             by_volume.setdefault(record["vision3d"], []).append(record)
-        truths = {volume: _truth(folder, volume, found) for volume, found in by_volume.items()}
+        chosen = list(by_volume.items())[:count]
+        truths = {volume: _truth(folder, volume, found) for volume, found in chosen}
     except FileNotFoundError:
         raise InputError(
             f"There is no {path}; make a data set with `med2e3 phantom dataset`."
@@ -204,7 +205,7 @@ def stored_cases(
         raise InputError(
             f"{path} is not what `med2e3 phantom dataset` writes ({error!r}); make it again."
         ) from error
-    for volume, truth in list(truths.items())[:count]:
+    for volume, truth in truths.items():
         yield Case(truth, load_prepared(folder / volume, size))
 
 
@@ -247,7 +248,7 @@ def _stored_patches(folder: Path, known: Mapping[str, Any]) -> NDArray[np.bool_]
         return None
     path = folder / known["cover"]
     try:
-        return _patches(np.load(path, allow_pickle=False)[known["depends_on"]])
+        return _patches(np.load(path, "r", allow_pickle=False)[known["depends_on"]])
     except (OSError, ValueError, EOFError, IndexError):
         raise InputError(
             f"The file {path} is missing or broken; make the data set again."

@@ -77,13 +77,16 @@ class AnswerBatches:
         *,
         letter_weight: int = 1,
         finding_weight: int = 1,
-        evidence_grid: tuple[int, int, int] | None = None,
+        evidence_slices: int | None = None,
+        evidence_grid: tuple[int, int] | None = None,
         choices: bool = False,
     ) -> None:
-        """``evidence_grid``, the slices of a volume and the rows and columns of patches of a slice,
-        is given where batches shall tell on which of them the answers depend; ``choices`` is true
-        where they shall tell which choices are right."""
+        """``evidence_slices``, how many slices a volume has, is given where batches shall tell on
+        which of them the answers depend; ``evidence_grid``, the rows and columns of a slice's
+        patches, where they shall tell that of patches too; ``choices`` is true where they shall
+        tell which choices are right."""
         self._records = records
+        self._evidence_slices = evidence_slices
         self._evidence_grid = evidence_grid
         self._letter_weight = letter_weight
         self._finding_weight = finding_weight
@@ -141,8 +144,8 @@ class AnswerBatches:
             batch["weights"] = weights
         if self._choices:
             batch |= _judged(dialogues, [record.answer for record in records])
-        if self._evidence_grid:
-            batch |= self._evidence(records, views, self._evidence_grid)
+        if self._evidence_slices:
+            batch |= self._evidence(records, views, self._evidence_slices)
         if self._features_2d is None or self._features_3d is None:
             batch["volumes"] = _stacked(
                 [self._volumes.load(volume, view) for volume, view in views.items()]
@@ -162,18 +165,19 @@ class AnswerBatches:
 
         return [(place(told.start), place(told.end)) for told in told_findings(record)]
 
-    def _evidence(
-        self, records: Sequence[Record], views: Mapping[str, View], grid: tuple[int, int, int]
-    ) -> Batch:
-        covers = {
-            record.volume: _cover_of(record, views[record.volume], self._volumes)
-            for record in records
-        }
-        slices = [
-            views[record.volume].of_slices(evidence_of(record, grid[0])) for record in records
-        ]
-        patches = [patch_evidence_of(record, covers[record.volume], grid) for record in records]
-        return {"evidence": _filled_up(slices), "patch_evidence": _filled_up(patches)}
+    def _evidence(self, records: Sequence[Record], views: Mapping[str, View], slices: int) -> Batch:
+        shown = [views[record.volume].of_slices(evidence_of(record, slices)) for record in records]
+        batch = {"evidence": _filled_up(shown)}
+        if self._evidence_grid:
+            grid = (slices, *self._evidence_grid)
+            covers = {
+                record.volume: _cover_of(record, views[record.volume], self._volumes)
+                for record in {record.volume: record for record in records}.values()
+            }
+            batch["patch_evidence"] = _filled_up(
+                [patch_evidence_of(record, covers[record.volume], grid) for record in records]
+            )
+        return batch
 
 
 _TOLD = 0.1
@@ -489,7 +493,7 @@ def _cover_of(record: Record, view: View, volumes: Volumes) -> Cover | None:
 
 
 def _filled_up(masks: Sequence[NDArray[np.bool_]]) -> torch.Tensor:
-    """Masks [things, places] as one [n, most things, slices], false where there are fewer."""
+    """Masks [things, places] as one [n, most things, places], false where there are fewer."""
     filled = np.zeros((len(masks), max(map(len, masks)), masks[0].shape[1]), dtype=bool)
     for place, mask in zip(filled, masks, strict=True):
         place[: len(mask)] = mask

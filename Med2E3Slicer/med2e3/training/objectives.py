@@ -106,11 +106,13 @@ class ScoredObjective(Objective):
             ]
 
     def _evidence(
-        self, scored: Sequence[ScoredVolume], slices: torch.Tensor, patches: torch.Tensor
+        self, scored: Sequence[ScoredVolume], slices: torch.Tensor, patches: torch.Tensor | None
     ) -> Outcome:
         """How far the scores lie on ``slices`` [n, things, slices], and what each patch gives to
-        them on ``patches`` [n, findings, patches]."""
+        them on ``patches`` [n, findings, patches], if these count."""
         loss, hits = evidence_loss(torch.stack([one.logits for one in scored]), slices)
+        if patches is None:
+            return {"loss": loss, "slice_accuracy": hits}
         shares = torch.stack([one.patch_shares for one in scored])
         # What the logit of a slice would be if all its patches were like this one.
         of_each = shares.flatten(1) * shares[0, 0].numel()
@@ -135,7 +137,7 @@ class EvidenceObjective(ScoredObjective):
         text_ids: torch.Tensor,
         text_mask: torch.Tensor,
         evidence: torch.Tensor,
-        patch_evidence: torch.Tensor,
+        patch_evidence: torch.Tensor | None = None,
         volumes: torch.Tensor | None = None,
         features_2d: torch.Tensor | None = None,
         features_3d: torch.Tensor | None = None,
@@ -210,7 +212,7 @@ class AnswerObjective(ScoredObjective):
         outcome = next_token_loss(network.llm, hidden.last[:, start - 1 : -1], labels, weights)
         if self.choices and choice_ends is not None:
             outcome = self.choices(outcome, hidden, choice_ends + start, right_choice)
-        if evidence is None or patch_evidence is None:
+        if evidence is None:
             return outcome
         found = self._evidence(scored, evidence, patch_evidence)
         return outcome | found | {"loss": outcome["loss"] + self._evidence_counts * found["loss"]}

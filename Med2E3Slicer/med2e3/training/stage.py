@@ -205,7 +205,8 @@ def _batches(
         letter_weight=stage.letter_weight,
         finding_weight=stage.finding_weight,
         choices=bool(stage.choices),
-        evidence_grid=(slices, *_patches_2d(model)) if evidence or stage.evidence else None,
+        evidence_slices=slices if evidence or stage.evidence else None,
+        evidence_grid=_patches_2d(model) if stage.patch_evidence else None,
     )
 
 
