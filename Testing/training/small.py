@@ -129,11 +129,11 @@ def recipe() -> dict[str, object]:
             {
                 "name": "evidence", "objective": "evidence", "after": ["contrast"],
                 "train": {"vision2d_connector": 1e-3, "text_mlp": 1e-3, "text_model": 1e-3},
-                "questions_per_volume": 2, "cache_features": True,
+                "questions_per_volume": 2, "cache_features": True, "words": 1.0,
             },
             {
                 "name": "align", "objective": "answer", "after": ["language", "evidence"],
-                "evidence": 0.2, "patch_evidence": 0.5, "choices": 1.0,
+                "evidence": 0.2, "patch_evidence": 0.5, "choices": 1.0, "words": 0.5,
                 "train": {"vision2d_connector": 1e-3, "vision3d_connector": 1e-3, "text_mlp": 1e-3},
                 "questions_per_volume": 2, "cache_features": True,
             },

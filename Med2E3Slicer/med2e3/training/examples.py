@@ -30,6 +30,10 @@ from med2e3.training.features import Features
 from med2e3.training.objectives import IGNORED
 from med2e3.training.records import Record, open_volume
 from med2e3.training.texts import Dialogue, Texts, labels_of, padded, padded_texts
+from med2e3.training.words import PatchWords
+
+Grid = tuple[int, int, int]
+"""How many slices, rows and columns of patches, or of tokens, a volume has."""
 
 Batch = dict[str, torch.Tensor]
 
@@ -79,12 +83,14 @@ class AnswerBatches:
         finding_weight: int = 1,
         evidence_slices: int | None = None,
         evidence_grid: tuple[int, int] | None = None,
+        word_grids: tuple[Grid, Grid] | None = None,
         choices: bool = False,
     ) -> None:
         """``evidence_slices``, how many slices a volume has, is given where batches shall tell on
         which of them the answers depend; ``evidence_grid``, the rows and columns of a slice's
-        patches, where they shall tell that of patches too; ``choices`` is true where they shall
-        tell which choices are right."""
+        patches, where they shall tell that of patches too; ``word_grids``, those of a volume's 2D
+        and of its 3D tokens, where they shall tell the words of what each shows; ``choices`` is
+        true where they shall tell which choices are right."""
         self._records = records
         self._evidence_slices = evidence_slices
         self._evidence_grid = evidence_grid
@@ -93,6 +99,8 @@ class AnswerBatches:
         self._choices = choices
         self._texts = texts
         self._volumes = volumes
+        self._word_grids = word_grids
+        self._words = PatchWords(records, texts) if word_grids else None
         self._features_2d = features_2d
         self._features_3d = features_3d
         self.cut_answers: set[str] = set()
@@ -146,6 +154,9 @@ class AnswerBatches:
             batch |= _judged(dialogues, [record.answer for record in records])
         if self._evidence_slices:
             batch |= self._evidence(records, views, self._evidence_slices)
+        if self._words and self._word_grids:
+            about = {record.volume: record for record in records}
+            batch |= self._shown_words(self._words, self._word_grids, about, views)
         if self._features_2d is None or self._features_3d is None:
             batch["volumes"] = _stacked(
                 [self._volumes.load(volume, view) for volume, view in views.items()]
@@ -164,6 +175,21 @@ class AnswerBatches:
             return self._texts.answer_length(asked, view.of_text(record.answer[:end].rstrip()))
 
         return [(place(told.start), place(told.end)) for told in told_findings(record)]
+
+    def _shown_words(
+        self,
+        words: PatchWords,
+        grids: tuple[Grid, Grid],
+        about: Mapping[str, Record],
+        views: Mapping[str, View],
+    ) -> Batch:
+        """``about`` has a record of each volume, and ``views`` the order of the volumes."""
+        covers = {name: _cover_of(about[name], view, self._volumes) for name, view in views.items()}
+        batch = {"word_ids": torch.from_numpy(words.ids)}
+        for name, grid in zip(("words_2d", "words_3d"), grids, strict=True):
+            truths = [words.truth(about[one], covers[one], grid, views[one]) for one in views]
+            batch[name] = torch.from_numpy(np.stack(truths))
+        return batch
 
     def _evidence(self, records: Sequence[Record], views: Mapping[str, View], slices: int) -> Batch:
         shown = [views[record.volume].of_slices(evidence_of(record, slices)) for record in records]

@@ -8,7 +8,7 @@ trainer leaves its frozen text encoder in training mode.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from torch import nn
 from med2e3.model import EncodedVolume, Med2E3, ScoredVolume
 from med2e3.training.choices import ChoiceJudge
 from med2e3.training.evidence import evidence_loss
+from med2e3.training.pairs import pair_loss, recall
+from med2e3.training.words import WordReader
 
 IGNORED = -100
 """The label of a token that is read and not learned."""
@@ -59,14 +61,24 @@ class Objective(nn.Module):
 class ScoredObjective(Objective):
     """What objectives share that score the slices of encoded volumes for texts.
 
-    ``patch_evidence`` is how much the right patches count beside the right slices.
+    ``patch_evidence`` is how much the right patches count beside the right slices, and ``words``
+    how much it counts beside all else that the tokens look like the words of what they show.
     """
 
     def __init__(
-        self, network: Med2E3, trained: Collection[str], patch_evidence: float = 0.0
+        self,
+        network: Med2E3,
+        trained: Collection[str],
+        patch_evidence: float = 0.0,
+        words: float = 0.0,
     ) -> None:
         super().__init__(network, trained)
         self._patch_evidence = patch_evidence
+        self._words_count = words
+        vocabulary = network.llm.get_input_embeddings().num_embeddings
+        self.readers = nn.ModuleDict(
+            {kind: WordReader(vocabulary) for kind in ("2d", "3d") if words}
+        )
 
     def _encode(
         self,
@@ -105,6 +117,29 @@ class ScoredObjective(Objective):
                 for volume, text in zip(volume_of.tolist(), texts.float(), strict=True)
             ]
 
+    def _read_words(
+        self,
+        outcome: Outcome,
+        encoded: Sequence[EncodedVolume],
+        ids: torch.Tensor,
+        truth: Mapping[str, torch.Tensor],
+    ) -> Outcome:
+        """``outcome`` with how well the words ``ids`` [words] can be read off both encoders'
+        tokens; ``truth`` has [volumes, tokens, words] for each."""
+        # The tokens shall come to the words, and not the words to the tokens.
+        embeddings = self.network.llm.get_input_embeddings()(ids).detach()
+        tokens = {
+            "2d": torch.cat([one.tokens_2d.flatten(0, 1) for one in encoded]),
+            "3d": torch.cat([one.tokens_3d for one in encoded]),
+        }
+        found = {
+            kind: reader(tokens[kind], embeddings, ids, truth[kind].flatten(0, 1))
+            for kind, reader in self.readers.items()
+        }
+        lost = torch.stack([loss for loss, _ in found.values()]).mean()
+        shares = {f"word_{kind}_accuracy": read for kind, (_, read) in found.items()}
+        return outcome | shares | {"loss": outcome["loss"] + self._words_count * lost}
+
     def _evidence(
         self, scored: Sequence[ScoredVolume], slices: torch.Tensor, patches: torch.Tensor | None
     ) -> Outcome:
@@ -138,6 +173,9 @@ class EvidenceObjective(ScoredObjective):
         text_mask: torch.Tensor,
         evidence: torch.Tensor,
         patch_evidence: torch.Tensor | None = None,
+        word_ids: torch.Tensor | None = None,
+        words_2d: torch.Tensor | None = None,
+        words_3d: torch.Tensor | None = None,
         volumes: torch.Tensor | None = None,
         features_2d: torch.Tensor | None = None,
         features_3d: torch.Tensor | None = None,
@@ -148,7 +186,10 @@ class EvidenceObjective(ScoredObjective):
         :func:`~med2e3.training.evidence.patch_evidence_of`, false where there are fewer."""
         encoded = self._encode(volumes, features_2d, features_3d)
         scored = self._score(encoded, volume_of, text_ids, text_mask)
-        return self._evidence(scored, evidence, patch_evidence)
+        outcome = self._evidence(scored, evidence, patch_evidence)
+        if not self.readers or word_ids is None or words_2d is None or words_3d is None:
+            return outcome
+        return self._read_words(outcome, encoded, word_ids, {"2d": words_2d, "3d": words_3d})
 
 
 class AnswerObjective(ScoredObjective):
@@ -166,8 +207,9 @@ class AnswerObjective(ScoredObjective):
         evidence: float = 0.0,
         patch_evidence: float = 0.0,
         choices: float = 0.0,
+        words: float = 0.0,
     ) -> None:
-        super().__init__(network, trained, patch_evidence)
+        super().__init__(network, trained, patch_evidence, words)
         self._evidence_counts = evidence
         self.choices = JudgedChoices(network, choices) if choices else None
 
@@ -184,6 +226,9 @@ class AnswerObjective(ScoredObjective):
         patch_evidence: torch.Tensor | None = None,
         choice_ends: torch.Tensor | None = None,
         right_choice: torch.Tensor | None = None,
+        word_ids: torch.Tensor | None = None,
+        words_2d: torch.Tensor | None = None,
+        words_3d: torch.Tensor | None = None,
         volumes: torch.Tensor | None = None,
         features_2d: torch.Tensor | None = None,
         features_3d: torch.Tensor | None = None,
@@ -195,7 +240,8 @@ class AnswerObjective(ScoredObjective):
         ``weights`` how much each of them counts, if not all alike; ``evidence`` and
         ``patch_evidence`` as of :class:`EvidenceObjective`, and ``choice_ends`` (places in
         ``after``) and ``right_choice`` as of :class:`~med2e3.training.choices.ChoiceJudge`, if they
-        count.
+        count; ``word_ids`` [words], and ``words_2d`` and ``words_3d`` [volumes, tokens, words] as
+        of :class:`~med2e3.training.words.PatchWords`, if they do.
 
         ``volumes`` [volumes, 1, slices, rows, columns] may be absent where the encoders' features
         before the connectors are given: ``features_2d`` [volumes, slices, patches, hidden] and
@@ -212,6 +258,9 @@ class AnswerObjective(ScoredObjective):
         outcome = next_token_loss(network.llm, hidden.last[:, start - 1 : -1], labels, weights)
         if self.choices and choice_ends is not None:
             outcome = self.choices(outcome, hidden, choice_ends + start, right_choice)
+        if self.readers and not (word_ids is None or words_2d is None or words_3d is None):
+            truth = {"2d": words_2d, "3d": words_3d}
+            outcome = self._read_words(outcome, encoded, word_ids, truth)
         if evidence is None:
             return outcome
         found = self._evidence(scored, evidence, patch_evidence)
@@ -370,8 +419,8 @@ class ContrastObjective(Objective):
         with torch.autocast(seen.device.type, enabled=False):
             cosines = self._common(kind, seen) @ self._common(f"{kind}_text", captions).T
         logits = self.scales[kind].exp() * cosines + self.biases[kind]
-        losses[kind] = _pair_loss(logits, truth)
-        shares[kind] = _recall(logits.detach(), truth)
+        losses[kind] = pair_loss(logits, truth)
+        shares[kind] = recall(logits.detach(), truth)
 
     def _name(
         self,
@@ -389,7 +438,7 @@ class ContrastObjective(Objective):
             shown = self.heads[kind](patches.float().flatten(0, 1))
             products = shown @ self.heads[f"{kind}_text"](names).T
         logits = self.scales[kind].exp() * products + self.biases[kind]
-        losses[kind] = _pair_loss(logits, truth.flatten(0, 1))
+        losses[kind] = pair_loss(logits, truth.flatten(0, 1))
 
     def _common(self, head: str, embedded: torch.Tensor) -> torch.Tensor:
         return functional.normalize(self.heads[head](embedded.float()), dim=-1)
@@ -448,22 +497,6 @@ def next_token_loss(
         "loss": functional.cross_entropy(logits, wanted, reduction="none") @ shares,
         "token_accuracy": (right @ shares).detach(),
     }
-
-
-def _pair_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Both [pictures, texts]: the logarithm of the sigmoid of a right pair's logit and of a wrong
-    one's negative, summed over the texts of a picture."""
-    signs = truth.to(logits.dtype)
-    return (functional.softplus(-signs * logits) * signs.abs()).sum() / len(logits)
-
-
-def _recall(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Both [pictures, captions]."""
-    likeliest = logits.masked_fill(truth == 0, -torch.inf).sort(dim=1, descending=True).values
-    right = truth > 0
-    count = right.sum(dim=1, keepdim=True)
-    least = likeliest.gather(1, (count - 1).clamp(min=0))
-    return ((logits >= least) & right).sum() / count.sum().clamp(min=1)
 
 
 def _head(width: int, common_width: int) -> nn.Sequential:

@@ -49,9 +49,11 @@ class Stage:
     with, ``finding_weight`` how many each token does of a report's sentences that tell findings
     (both 1 as released), and ``evidence`` how much it counts that the scores lie on the slices that
     the answer depends on; ``patch_evidence``, there and in the evidence stage, how much it counts
-    beside the slices that the patches which make up their scores show the findings; and
-    ``choices``, in the stages that answer and in the language stage, that the choices of closed
-    questions are judged where they stand, see :mod:`med2e3.training.choices` (all 0 as released).
+    beside the slices that the patches which make up their scores show the findings; ``words``,
+    there too, that the tokens of what a patch shows look like the words for it, see
+    :mod:`med2e3.training.words`; and ``choices``, in the stages that answer and in the language
+    stage, that the choices of closed questions are judged where they stand, see
+    :mod:`med2e3.training.choices` (all 0 as released).
     ``lora`` has peft's ``LoraConfig`` arguments; then the language model learns through adapters,
     which are merged into its weights in the end. ``optimizer`` is "adamw" (or what ``trainer``
     names) or "muon", see :mod:`med2e3.training.optimizers`.
@@ -71,6 +73,7 @@ class Stage:
     evidence: float = 0.0
     patch_evidence: float = 0.0
     choices: float = 0.0
+    words: float = 0.0
     augment: bool = False
     cache_features: bool = False
     lora: dict[str, Any] | None = None
@@ -214,6 +217,7 @@ def _stage(found: _Settings, common: dict[str, Any], optimizer: str) -> Stage:
         evidence=found.share("evidence", 0.0),
         patch_evidence=found.share("patch_evidence", 0.0),
         choices=found.share("choices", 0.0),
+        words=found.share("words", 0.0),
         augment=found.get("augment", bool, False),
         cache_features=found.get("cache_features", bool, False),
         lora=found.get("lora", dict, {}) or None,

@@ -18,7 +18,13 @@ from med2e3.model import LoadedModel, load_model
 from med2e3.model.saving import part_weights, save_part
 from med2e3.training.attention import write_out_attention
 from med2e3.training.evidence import evidence_of, told_sentences
-from med2e3.training.examples import AnswerBatches, ContrastBatches, LanguageBatches, Volumes
+from med2e3.training.examples import (
+    AnswerBatches,
+    ContrastBatches,
+    Grid,
+    LanguageBatches,
+    Volumes,
+)
 from med2e3.training.features import Features, cached_features
 from med2e3.training.folders import FOLDER_OF, link_checkpoint, read_json_or_nothing
 from med2e3.training.objectives import (
@@ -148,8 +154,10 @@ def _objective(stage: Stage, model: LoadedModel) -> Objective:
     if stage.objective == "contrast":
         return ContrastObjective(model, stage.train, stage.pooling)
     if stage.objective == "evidence":
-        return EvidenceObjective(model, stage.train, stage.patch_evidence)
-    return AnswerObjective(model, stage.train, stage.evidence, stage.patch_evidence, stage.choices)
+        return EvidenceObjective(model, stage.train, stage.patch_evidence, stage.words)
+    return AnswerObjective(
+        model, stage.train, stage.evidence, stage.patch_evidence, stage.choices, stage.words
+    )
 
 
 def _batches(
@@ -207,7 +215,15 @@ def _batches(
         choices=bool(stage.choices),
         evidence_slices=slices if evidence or stage.evidence else None,
         evidence_grid=_patches_2d(model) if stage.patch_evidence else None,
+        word_grids=_token_grids(model) if stage.words else None,
     )
+
+
+def _token_grids(model: LoadedModel) -> tuple[Grid, Grid]:
+    """Of the 2D tokens of a volume and of its 3D tokens, which stand for 2 x 2 x 2 patches."""
+    depth, height, width = model.configuration.vision3d.grid
+    slices = model.configuration.vision3d.volume_size[0]
+    return (slices, *_patches_2d(model)), (depth // 2, height // 2, width // 2)
 
 
 def _patches_2d(model: LoadedModel) -> tuple[int, int]:

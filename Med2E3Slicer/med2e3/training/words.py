@@ -1,0 +1,126 @@
+"""Tokens of patches that look like words: what each patch shows, as a description would call it.
+
+The language model has learned to look things up in descriptions. If the tokens that stand in the
+prompt for the image point, among its own embeddings, to the words of what they show, it can read an
+image as it reads a description, and has not to learn that again from answers. The released recipe
+has none of this.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from med2e3.errors import InputError
+from med2e3.phantoms.cover import SEEN, Cover, most_covered
+from med2e3.phantoms.naming import name_of, phase_name
+from med2e3.training.augmentation import PLAIN, View
+from med2e3.training.pairs import pair_loss
+from med2e3.training.records import Record
+
+if TYPE_CHECKING:
+    from med2e3.training.texts import Texts
+
+
+class PatchWords:
+    """The words of what the patches of synthetic volumes show, as tokens of the language model:
+    ``ids`` [words], those of all volumes."""
+
+    def __init__(self, records: Sequence[Record], texts: Texts) -> None:
+        self._texts = texts
+        truths = {record.volume: record.phantom for record in records if _is_known(record)}
+        if not truths:
+            raise InputError(
+                "Words of what patches show need records that tell it (phantom.cover), and there "
+                "are none; make the data with `med2e3 phantom dataset`, or take words out."
+            )
+        said = {
+            text
+            for truth in truths.values()
+            for text in (*_words_of_things(truth or {}), _words_of_whole(truth or {}))
+        }
+        # Augmentation swaps the sides.
+        said.add("left right")
+        self.ids = np.array(sorted({int(number) for text in said for number in texts.plain(text)}))
+        self._columns = {int(number): column for column, number in enumerate(self.ids)}
+
+    def truth(
+        self, record: Record, cover: Cover | None, grid: tuple[int, int, int], view: View = PLAIN
+    ) -> NDArray[np.int8]:
+        """[patches, words] of a ``grid`` of patches (slices, rows, columns) of a record's volume: 1
+        where a patch shows what has the word, -1 where it does not, 0 where nobody knows.
+
+        ``cover`` is as of :func:`~med2e3.phantoms.cover.cover_of`, None where nobody knows. The
+        words of the whole volume (plane, phase, region) are true of every patch that shows
+        something."""
+        patches = math.prod(grid)
+        if cover is None or not _is_known(record):
+            return np.zeros((patches, len(self.ids)), np.int8)
+        known = record.phantom or {}
+        shown = most_covered(cover, grid).reshape(len(cover), patches)
+        truth = np.full((patches, len(self.ids)), -1, np.int8)
+        things: dict[int, list[int]] = {}
+        for number, text in enumerate(_words_of_things(known)):
+            for column in self._columns_of(text, view):
+                things.setdefault(column, []).append(number)
+        for column, numbers in things.items():
+            most = shown[numbers].max(axis=0)
+            truth[:, column] = np.where(most >= SEEN, 1, np.where(most == 0, -1, 0))
+        columns = self._columns_of(_words_of_whole(known), view)
+        truth[:, columns] = (shown.max(axis=0) >= SEEN)[:, None]
+        return truth
+
+    def _columns_of(self, text: str, view: View) -> list[int]:
+        return [self._columns[int(number)] for number in self._texts.plain(view.of_text(text))]
+
+
+class WordReader(nn.Module):
+    """Reads words off tokens, by their products with the words' embeddings. It is dropped after the
+    stage; ``vocabulary`` is how many words the language model has."""
+
+    def __init__(self, vocabulary: int) -> None:
+        super().__init__()
+        # SigLIP's own: wrong pairs are many, so begin by saying that all are. Common words and rare
+        # ones differ, and the tokens shall not have to say so.
+        self._biases = nn.Parameter(torch.full((vocabulary,), -4.0))
+        self._scale = nn.Parameter(torch.zeros(()))
+
+    def forward(
+        self,
+        tokens: torch.Tensor,
+        embeddings: torch.Tensor,
+        ids: torch.Tensor,
+        truth: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The loss of a token over all words, and the share of right words that were read.
+        ``tokens`` [n, width], ``embeddings`` [words, width] of the words ``ids`` [words], and
+        ``truth`` [n, words] as of :class:`PatchWords`."""
+        products = tokens.float() @ embeddings.float().T
+        logits = self._scale.exp() * products + self._biases[ids]
+        right = truth > 0
+        read = ((logits.detach() > 0) & right).sum() / right.sum()
+        return pair_loss(logits, truth), read
+
+
+def _is_known(record: Record) -> bool:
+    return "cover" in (record.phantom or {})
+
+
+def _words_of_things(truth: dict[str, Any]) -> list[str]:
+    """What a description calls each finding and each organ, findings first, as the cover has
+    them."""
+    findings = [
+        f"{finding['kind']} {name_of(finding['organ'], finding['side'])} {finding['level']}".strip()
+        for finding in truth["findings"]
+    ]
+    return [*findings, *truth["organs"]]
+
+
+def _words_of_whole(truth: dict[str, Any]) -> str:
+    return f"{truth['plane']} {phase_name(truth['phase'])} {truth['region']}"

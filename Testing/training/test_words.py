@@ -1,0 +1,160 @@
+"""Tokens of patches are held against the words of what the patches show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from med2e3.errors import InputError
+from med2e3.model import load_model
+from med2e3.training import read_plan
+from med2e3.training.examples import AnswerBatches, Volumes
+from med2e3.training.initial import write_initial_model
+from med2e3.training.objectives import AnswerObjective, EvidenceObjective
+from med2e3.training.records import read_records
+from med2e3.training.texts import Texts
+from med2e3.training.words import PatchWords, WordReader
+from training.small import SIZE, write_data, write_recipe
+
+GRID_2D = (SIZE[0], 4, 4)
+GRID_3D = (2, 2, 2)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    records = read_records([write_data(folder / "data")], folder / "data", SIZE).good
+    plan = read_plan(write_recipe(folder))
+    texts = [text for record in records for text in (record.asked, record.answer)]
+    texts += [record.phantom["description"] for record in records]
+    write_initial_model(folder / "model", plan.network, texts, seed=1)
+    return load_model(folder / "model", device="cpu"), records, folder / "data"
+
+
+def cover_of(record, images):
+    return np.load(images / record.phantom["cover"])
+
+
+def columns_of(words, model, text):
+    return [list(words.ids).index(number) for number in Texts(model).plain(text)]
+
+
+def true_of(words, model, truth, texts):
+    """Those of the texts of which every word is true, of a patch with ``truth`` [words]."""
+    return {text for text in texts if (truth[columns_of(words, model, text)] > 0).all()}
+
+
+def test_a_patch_has_the_words_of_what_it_shows(made):
+    model, records, images = made
+    record = records[0]
+    words = PatchWords(records, Texts(model))
+    truth = words.truth(record, cover_of(record, images), GRID_2D).reshape(*GRID_2D, -1)
+    [finding] = record.phantom["findings"]
+    [place] = finding["slices"]
+    asked = [finding["kind"], "left lung", "upper", "lung", "axial", "non-contrast", "chest"]
+    assert true_of(words, model, truth[place, 1, 1], asked) == set(asked)
+    # The rest of the slice is lung alone; the finding's words are false there.
+    beside = true_of(words, model, truth[place, 3, 3], asked)
+    assert {"lung", "axial"} <= beside
+    assert finding["kind"] not in beside
+    assert set(np.unique(truth)) == {-1, 1}
+
+
+def test_what_only_grazes_a_patch_is_neither_true_nor_false_of_it(made):
+    model, records, images = made
+    words = PatchWords(records, Texts(model))
+    cover = cover_of(records[0], images)
+    cover[1, 0, 0, 0] = 5
+    truth = words.truth(records[0], cover, GRID_2D).reshape(*GRID_2D, -1)[0, 0, 0]
+    assert set(truth[columns_of(words, model, "lung")]) == {0}
+    assert set(truth[columns_of(words, model, "axial")]) == {0}
+
+
+def test_a_3d_token_stands_for_its_eight_patches(made):
+    model, records, images = made
+    words = PatchWords(records, Texts(model))
+    record = records[0]
+    truth = words.truth(record, cover_of(record, images), GRID_3D).reshape(*GRID_3D, -1)
+    [finding] = record.phantom["findings"]
+    [place] = finding["slices"]
+    [shown] = [
+        index
+        for index in np.ndindex(*GRID_3D)
+        if true_of(words, model, truth[index], [finding["kind"]])
+    ]
+    assert shown == (place // 4, 0, 0)
+
+
+def test_a_mirrored_volume_shows_the_words_of_the_other_side(made):
+    model, records, images = made
+    words = PatchWords(records, Texts(model))
+    volumes = Volumes(images, 0, True)
+    views = [volumes.view(records[0].volume, epoch) for epoch in range(60)]
+    view = next(one for one in views if "right" in one.of_text("left"))
+    cover = view.of_places(cover_of(records[0], images))
+    truth = words.truth(records[0], cover, GRID_2D, view).reshape(*GRID_2D, -1)
+    [patch] = np.argwhere(cover[0])
+    told = true_of(words, model, truth[tuple(patch)], ["left", "right", "upper"])
+    assert told == {"right", "upper"}
+
+
+def test_records_that_do_not_tell_what_patches_show_are_refused(made):
+    model, records, _ = made
+    untold = [replace(record, phantom=None) for record in records]
+    with pytest.raises(InputError, match="take words out"):
+        PatchWords(untold, Texts(model))
+
+
+def test_a_reader_learns_to_tell_words_by_their_embeddings():
+    torch.manual_seed(0)
+    embeddings = torch.randn(5, 16)
+    truth = torch.randint(0, 2, (40, 5)) * 2 - 1
+    tokens = torch.zeros(40, 16, requires_grad=True)
+    reader = WordReader(7)
+    ids = torch.tensor([0, 2, 3, 5, 6])
+    optimizer = torch.optim.Adam([tokens, *reader.parameters()], lr=0.1)
+    before, read = reader(tokens, embeddings, ids, truth)
+    assert read == 0
+    for _ in range(100):
+        optimizer.zero_grad()
+        loss, read = reader(tokens, embeddings, ids, truth)
+        loss.backward()
+        optimizer.step()
+    assert loss < before / 4
+    assert read > 0.95
+    # The embeddings tell the words apart, so those of what is shown have the larger products.
+    products = (tokens @ embeddings.T).detach()
+    assert products[truth > 0].mean() > products[truth < 0].mean() + 1
+
+
+def test_words_count_beside_all_else_and_move_the_connectors_alone(made):
+    model, records, images = made
+    batches = AnswerBatches(
+        records, Texts(model), Volumes(images, 0, False),
+        evidence_slices=SIZE[0], word_grids=(GRID_2D, GRID_3D),
+    )  # fmt: skip
+    batch = batches([(0, 1), (0, 4)])
+    volumes, words = 2, len(batch["word_ids"])
+    assert batch["words_2d"].shape == (volumes, SIZE[0] * 16, words)
+    assert batch["words_3d"].shape == (volumes, 8, words)
+    with torch.no_grad():
+        for kind in (EvidenceObjective, AnswerObjective):
+            [without, half, whole] = [
+                kind(model, [], words=count).eval()(**batch)["loss"].item()
+                for count in (0.0, 0.5, 1.0)
+            ]
+            assert without < half
+            assert whole - without == pytest.approx(2 * (half - without), rel=1e-4)
+    learning = ["llm", "vision2d_connector", "vision3d_connector"]
+    found = EvidenceObjective(model, learning, words=1).train()(**batch)
+    assert set(found) >= {"word_2d_accuracy", "word_3d_accuracy"}
+    found["loss"].backward()
+    assert all(p.grad is not None for p in model.vision3d_connector.parameters())
+    assert all(p.grad is None for p in model.llm.parameters())
+    unknown = {name: mask.zero_() for name, mask in batch.items() if name.startswith("words")}
+    with torch.no_grad():
+        outcome = EvidenceObjective(model, [], words=1.0).eval()(**batch | unknown)
+    assert outcome["loss"].isfinite()
