@@ -137,9 +137,9 @@ def test_words_count_beside_all_else_and_move_the_connectors_alone(made):
         evidence_slices=SIZE[0], word_grids=(GRID_2D, GRID_3D),
     )  # fmt: skip
     batch = batches([(0, 1), (0, 4)])
-    volumes, words = 2, len(batch["word_ids"])
-    assert batch["words_2d"].shape == (volumes, SIZE[0] * 16, words)
-    assert batch["words_3d"].shape == (volumes, 8, words)
+    volumes, words = 2, len(batch["words"]["ids"])
+    assert batch["words"]["2d"].shape == (volumes, SIZE[0] * 16, words)
+    assert batch["words"]["3d"].shape == (volumes, 8, words)
     with torch.no_grad():
         for kind in (EvidenceObjective, AnswerObjective):
             [without, half, whole] = [
@@ -154,7 +154,8 @@ def test_words_count_beside_all_else_and_move_the_connectors_alone(made):
     found["loss"].backward()
     assert all(p.grad is not None for p in model.vision3d_connector.parameters())
     assert all(p.grad is None for p in model.llm.parameters())
-    unknown = {name: mask.zero_() for name, mask in batch.items() if name.startswith("words")}
+    for tokens in ("2d", "3d"):
+        batch["words"][tokens].zero_()
     with torch.no_grad():
-        outcome = EvidenceObjective(model, [], words=1.0).eval()(**batch | unknown)
+        outcome = EvidenceObjective(model, [], words=1.0).eval()(**batch)
     assert outcome["loss"].isfinite()

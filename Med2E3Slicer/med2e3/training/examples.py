@@ -35,7 +35,8 @@ from med2e3.training.words import PatchWords
 Grid = tuple[int, int, int]
 """How many slices, rows and columns of patches, or of tokens, a volume has."""
 
-Batch = dict[str, torch.Tensor]
+Batch = dict[str, Any]
+"""Tensors by the names of what an objective takes; ``words`` are several, by names of their own."""
 
 
 class Volumes:
@@ -130,7 +131,7 @@ class AnswerBatches:
         text_ids, text_mask = padded_texts(
             [self._texts.scoring(views[r.volume].of_text(r.question)) for r in records]
         )
-        batch = {
+        batch: Batch = {
             "volume_of": torch.tensor([numbers[record.volume] for record in records]),
             "text_ids": text_ids,
             "text_mask": text_mask,
@@ -156,7 +157,7 @@ class AnswerBatches:
             batch |= self._evidence(records, views, self._evidence_slices)
         if self._words and self._word_grids:
             about = {record.volume: record for record in records}
-            batch |= self._shown_words(self._words, self._word_grids, about, views)
+            batch["words"] = self._shown_words(self._words, self._word_grids, about, views)
         if self._features_2d is None or self._features_3d is None:
             batch["volumes"] = _stacked(
                 [self._volumes.load(volume, view) for volume, view in views.items()]
@@ -182,14 +183,14 @@ class AnswerBatches:
         grids: tuple[Grid, Grid],
         about: Mapping[str, Record],
         views: Mapping[str, View],
-    ) -> Batch:
+    ) -> dict[str, torch.Tensor]:
         """``about`` has a record of each volume, and ``views`` the order of the volumes."""
         covers = {name: _cover_of(about[name], view, self._volumes) for name, view in views.items()}
-        batch = {"word_ids": torch.from_numpy(words.ids)}
-        for name, grid in zip(("words_2d", "words_3d"), grids, strict=True):
+        shown = {"ids": torch.from_numpy(words.ids)}
+        for tokens, grid in zip(("2d", "3d"), grids, strict=True):
             truths = [words.truth(about[one], covers[one], grid, views[one]) for one in views]
-            batch[name] = torch.from_numpy(np.stack(truths))
-        return batch
+            shown[tokens] = torch.from_numpy(np.stack(truths))
+        return shown
 
     def _evidence(self, records: Sequence[Record], views: Mapping[str, View], slices: int) -> Batch:
         shown = [views[record.volume].of_slices(evidence_of(record, slices)) for record in records]

@@ -121,19 +121,21 @@ class ScoredObjective(Objective):
         self,
         outcome: Outcome,
         encoded: Sequence[EncodedVolume],
-        ids: torch.Tensor,
-        truth: Mapping[str, torch.Tensor],
+        words: Mapping[str, torch.Tensor] | None,
     ) -> Outcome:
-        """``outcome`` with how well the words ``ids`` [words] can be read off both encoders'
-        tokens; ``truth`` has [volumes, tokens, words] for each."""
+        """``outcome`` with how well words can be read off both encoders' tokens, if that counts:
+        of the words ``ids`` [words] what is true of the tokens ``2d`` and ``3d``
+        [volumes, tokens, words]."""
+        if not self.readers or words is None:
+            return outcome
         # The tokens shall come to the words, and not the words to the tokens.
-        embeddings = self.network.llm.get_input_embeddings()(ids).detach()
+        embeddings = self.network.llm.get_input_embeddings()(words["ids"]).detach()
         tokens = {
             "2d": torch.cat([one.tokens_2d.flatten(0, 1) for one in encoded]),
             "3d": torch.cat([one.tokens_3d for one in encoded]),
         }
         found = {
-            kind: reader(tokens[kind], embeddings, ids, truth[kind].flatten(0, 1))
+            kind: reader(tokens[kind], embeddings, words["ids"], words[kind].flatten(0, 1))
             for kind, reader in self.readers.items()
         }
         lost = torch.stack([loss for loss, _ in found.values()]).mean()
@@ -173,9 +175,7 @@ class EvidenceObjective(ScoredObjective):
         text_mask: torch.Tensor,
         evidence: torch.Tensor,
         patch_evidence: torch.Tensor | None = None,
-        word_ids: torch.Tensor | None = None,
-        words_2d: torch.Tensor | None = None,
-        words_3d: torch.Tensor | None = None,
+        words: Mapping[str, torch.Tensor] | None = None,
         volumes: torch.Tensor | None = None,
         features_2d: torch.Tensor | None = None,
         features_3d: torch.Tensor | None = None,
@@ -187,9 +187,7 @@ class EvidenceObjective(ScoredObjective):
         encoded = self._encode(volumes, features_2d, features_3d)
         scored = self._score(encoded, volume_of, text_ids, text_mask)
         outcome = self._evidence(scored, evidence, patch_evidence)
-        if not self.readers or word_ids is None or words_2d is None or words_3d is None:
-            return outcome
-        return self._read_words(outcome, encoded, word_ids, {"2d": words_2d, "3d": words_3d})
+        return self._read_words(outcome, encoded, words)
 
 
 class AnswerObjective(ScoredObjective):
@@ -226,9 +224,7 @@ class AnswerObjective(ScoredObjective):
         patch_evidence: torch.Tensor | None = None,
         choice_ends: torch.Tensor | None = None,
         right_choice: torch.Tensor | None = None,
-        word_ids: torch.Tensor | None = None,
-        words_2d: torch.Tensor | None = None,
-        words_3d: torch.Tensor | None = None,
+        words: Mapping[str, torch.Tensor] | None = None,
         volumes: torch.Tensor | None = None,
         features_2d: torch.Tensor | None = None,
         features_3d: torch.Tensor | None = None,
@@ -240,8 +236,8 @@ class AnswerObjective(ScoredObjective):
         ``weights`` how much each of them counts, if not all alike; ``evidence`` and
         ``patch_evidence`` as of :class:`EvidenceObjective`, and ``choice_ends`` (places in
         ``after``) and ``right_choice`` as of :class:`~med2e3.training.choices.ChoiceJudge`, if they
-        count; ``word_ids`` [words], and ``words_2d`` and ``words_3d`` [volumes, tokens, words] as
-        of :class:`~med2e3.training.words.PatchWords`, if they do.
+        count; ``words`` has ``ids`` [words], and ``2d`` and ``3d`` [volumes, tokens, words] as of
+        :class:`~med2e3.training.words.PatchWords`, if they do.
 
         ``volumes`` [volumes, 1, slices, rows, columns] may be absent where the encoders' features
         before the connectors are given: ``features_2d`` [volumes, slices, patches, hidden] and
@@ -258,9 +254,7 @@ class AnswerObjective(ScoredObjective):
         outcome = next_token_loss(network.llm, hidden.last[:, start - 1 : -1], labels, weights)
         if self.choices and choice_ends is not None:
             outcome = self.choices(outcome, hidden, choice_ends + start, right_choice)
-        if self.readers and not (word_ids is None or words_2d is None or words_3d is None):
-            truth = {"2d": words_2d, "3d": words_3d}
-            outcome = self._read_words(outcome, encoded, word_ids, truth)
+        outcome = self._read_words(outcome, encoded, words)
         if evidence is None:
             return outcome
         found = self._evidence(scored, evidence, patch_evidence)
