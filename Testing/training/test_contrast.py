@@ -9,29 +9,14 @@ import pytest
 import torch
 
 from med2e3.errors import InputError
-from med2e3.model import load_model
-from med2e3.training import read_plan
 from med2e3.training.augmentation import swap_sides
 from med2e3.training.captions import captions_of, some_captions
 from med2e3.training.examples import ContrastBatches, Volumes
-from med2e3.training.initial import write_initial_model
 from med2e3.training.objectives import ContrastObjective
-from med2e3.training.records import Record, read_records
+from med2e3.training.records import Record
 from med2e3.training.texts import Texts
-from training.small import SIZE, write_data, write_recipe
 
 EVERYTHING = ["vision2d_model", "vision3d_model", "text_model"]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("contrast")
-    records = read_records([write_data(folder / "data")], folder / "data", SIZE).good
-    plan = read_plan(write_recipe(folder))
-    texts = [text for record in records for text in (record.asked, record.answer)]
-    texts += [caption.text for caption in captions_of(records)]
-    write_initial_model(folder / "model", plan.network, texts, seed=1)
-    return load_model(folder / "model", device="cpu"), records, folder / "data"
 
 
 def batches_of(made, augment=False, grid_3d=(4, 4, 4), grid_2d=(4, 4), records=None):

@@ -11,27 +11,13 @@ import torch
 import torch.nn.functional as functional
 
 from med2e3.inference import VolumeSession
-from med2e3.model import load_model
-from med2e3.training import read_plan
 from med2e3.training.examples import AnswerBatches, LanguageBatches, Volumes
-from med2e3.training.initial import write_initial_model
 from med2e3.training.objectives import AnswerObjective, EvidenceObjective
-from med2e3.training.records import read_records
 from med2e3.training.texts import Texts
-from training.small import KINDS, SIZE, with_choices, write_data, write_recipe
+from training.small import KINDS, SIZE, with_choices
 
 GRID = (SIZE[0], 4, 4)
 """Slices, and rows and columns of patches."""
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    records = read_records([write_data(folder / "data")], folder / "data", SIZE).good
-    plan = read_plan(write_recipe(folder))
-    texts = [text for record in records for text in (record.asked, record.answer)]
-    write_initial_model(folder / "model", plan.network, texts, seed=1)
-    return load_model(folder / "model", device="cpu"), records, folder / "data"
 
 
 def asked_as_at_inference(model, record, images):

@@ -9,29 +9,14 @@ import pytest
 import torch
 
 from med2e3.errors import InputError
-from med2e3.model import load_model
-from med2e3.training import read_plan
 from med2e3.training.examples import AnswerBatches, Volumes
-from med2e3.training.initial import write_initial_model
 from med2e3.training.objectives import AnswerObjective, EvidenceObjective
-from med2e3.training.records import read_records
 from med2e3.training.texts import Texts
 from med2e3.training.words import PatchWords, WordReader
-from training.small import SIZE, write_data, write_recipe
+from training.small import SIZE
 
 GRID_2D = (SIZE[0], 4, 4)
 GRID_3D = (2, 2, 2)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    records = read_records([write_data(folder / "data")], folder / "data", SIZE).good
-    plan = read_plan(write_recipe(folder))
-    texts = [text for record in records for text in (record.asked, record.answer)]
-    texts += [record.phantom["description"] for record in records]
-    write_initial_model(folder / "model", plan.network, texts, seed=1)
-    return load_model(folder / "model", device="cpu"), records, folder / "data"
 
 
 def cover_of(record, images):
