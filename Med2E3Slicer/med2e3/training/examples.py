@@ -153,11 +153,16 @@ class AnswerBatches:
             batch["weights"] = weights
         if self._choices:
             batch |= _judged(dialogues, [record.answer for record in records])
+        about = {record.volume: record for record in records}
+        covers: dict[str, Cover | None] = {}
+        if self._words or (self._evidence_slices and self._evidence_grid):
+            covers = {
+                name: _cover_of(about[name], view, self._volumes) for name, view in views.items()
+            }
         if self._evidence_slices:
-            batch |= self._evidence(records, views, self._evidence_slices)
+            batch |= self._evidence(records, views, covers, self._evidence_slices)
         if self._words and self._word_grids:
-            about = {record.volume: record for record in records}
-            batch["words"] = self._shown_words(self._words, self._word_grids, about, views)
+            batch["words"] = self._shown_words(self._words, self._word_grids, about, views, covers)
         if self._features_2d is None or self._features_3d is None:
             batch["volumes"] = _stacked(
                 [self._volumes.load(volume, view) for volume, view in views.items()]
@@ -183,24 +188,26 @@ class AnswerBatches:
         grids: tuple[Grid, Grid],
         about: Mapping[str, Record],
         views: Mapping[str, View],
+        covers: Mapping[str, Cover | None],
     ) -> dict[str, torch.Tensor]:
         """``about`` has a record of each volume, and ``views`` the order of the volumes."""
-        covers = {name: _cover_of(about[name], view, self._volumes) for name, view in views.items()}
         shown = {"ids": torch.from_numpy(words.ids)}
         for tokens, grid in zip(("2d", "3d"), grids, strict=True):
             truths = [words.truth(about[one], covers[one], grid, views[one]) for one in views]
             shown[tokens] = torch.from_numpy(np.stack(truths))
         return shown
 
-    def _evidence(self, records: Sequence[Record], views: Mapping[str, View], slices: int) -> Batch:
+    def _evidence(
+        self,
+        records: Sequence[Record],
+        views: Mapping[str, View],
+        covers: Mapping[str, Cover | None],
+        slices: int,
+    ) -> Batch:
         shown = [views[record.volume].of_slices(evidence_of(record, slices)) for record in records]
         batch = {"evidence": _filled_up(shown)}
         if self._evidence_grid:
             grid = (slices, *self._evidence_grid)
-            covers = {
-                record.volume: _cover_of(record, views[record.volume], self._volumes)
-                for record in {record.volume: record for record in records}.values()
-            }
             batch["patch_evidence"] = _filled_up(
                 [patch_evidence_of(record, covers[record.volume], grid) for record in records]
             )
