@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 
-@dataclass(frozen=True)
-class ScoredSlice:
+class ScoredSlice(NamedTuple):
     """A slice as the model saw it, with its share of the attention (0 to 1).
 
     ``number`` counts the model's slices from 0. ``index`` is the centre in slices of the scan,
-    counted from 0 as Slicer's Data Probe does, ``ijk`` the centre in the scan's voxels.
+    counted from 0 as Slicer's Data Probe does, ``ijk`` the centre in the scan's voxels. A report
+    has one for each slice of each sentence, so it is a named tuple, which is made sooner than a
+    dataclass.
     """
 
     number: int

@@ -455,6 +455,12 @@ class Controller(VTKObservationMixin):
             if run is self._run:
                 self._trouble = ""
                 turn = turnOf(answered, opened, scan.identity, len(history))
+                # To read what the worker tells of a long report takes its time, and so does showing
+                # it: between them Slicer can do something else.
+                qt.QTimer.singleShot(0, lambda: keep(turn))
+
+        def keep(turn):
+            if run is self._run:
                 self._end(turn if turn.text or turn.finishReason == "stop" else None)
 
         def onRefused(error):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import slicer
+import slicer.util
 import vtk
 from PySide6 import QtCore, QtWidgets
 from PySide6.QtCore import Property, Signal, Slot
@@ -146,19 +147,19 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     def _nodes(self) -> list[slicer.vtkMRMLNode]:
         if self._scene is None:
             return []
-        nodes = (self._scene.GetNthNode(i) for i in range(self._scene.GetNumberOfNodes()))
-        return [node for node in nodes if self._isShown(node)]
+        # Asked for with each node that comes, and the scene finds the few of a class far sooner.
+        ofTypes = {
+            node.GetID(): node
+            for nodeType in self.nodeTypes
+            for node in slicer.util.getNodesByClass(nodeType, self._scene)
+            if self.showChildNodeTypes or node.GetClassName() == nodeType
+        }
+        return [node for node in ofTypes.values() if self._isShown(node)]
 
     def _isShown(self, node: slicer.vtkMRMLNode) -> bool:
         if node.GetHideFromEditors() and not self.showHidden:
             return False
         if node.GetID() in self._proxyModel.hiddenNodeIDs:
-            return False
-        for nodeType in self.nodeTypes:
-            exact = node.GetClassName() == nodeType
-            if exact or (self.showChildNodeTypes and node.IsA(nodeType)):
-                break
-        else:
             return False
         if any(node.IsA(hidden) for hidden in self.hideChildNodeTypes):
             return False

@@ -85,8 +85,9 @@ class ReportText(qt.QTextEdit):
 
     def choose(self, number):
         """Mark a sentence as the one whose slices are shown; None marks none."""
-        self._chosen = number
-        self._mark()
+        if number != self._chosen:
+            self._chosen = number
+            self._mark()
 
     def setEditing(self, isEditing):
         if isEditing == self._isEditing:
@@ -145,18 +146,18 @@ class ReportText(qt.QTextEdit):
             # The text has changed, and the places are about to be found anew.
             return
         palette = self.palette
+        chosen, pointed = (_background(_highlight(palette, alpha)) for alpha in (110, 60))
+        doubtful, own = _background(doubtfulColor()), _ownWords(palette)
         marks = []
         for number, place in enumerate(self.placesOfSentences()):
             if place is None:
                 continue
             if number in (self._chosen, self._pointed) and not self._isEditing:
-                color = palette.color(qt.QPalette.Highlight)
-                color.setAlpha(110 if number == self._chosen else 60)
-                marks.append(self._selection(place, _background(color)))
+                marks.append(self._selection(place, chosen if number == self._chosen else pointed))
             elif self._turn.sentences[number].confidence < DOUBTFUL:
-                marks.append(self._selection(place, _background(doubtfulColor())))
+                marks.append(self._selection(place, doubtful))
         for place in self.placesOfOwnWords():
-            marks.append(self._selection(place, _ownWords(palette)))
+            marks.append(self._selection(place, own))
         self.setExtraSelections(marks)
 
     def _selection(self, place, charFormat):
@@ -171,9 +172,8 @@ class ReportText(qt.QTextEdit):
     # -- text ------------------------------------------------------------------------------------
 
     def _qtPosition(self, index):
-        """Qt counts what lies beyond Unicode's first plane, emoji for one, twice."""
-        text = self.plainText
-        return index + sum(character > "\uffff" for character in text[:index])
+        """Qt counts in UTF-16: twice what lies beyond Unicode's first plane, emoji for one."""
+        return len(self.plainText[:index].encode("utf-16-le", "surrogatepass")) // 2
 
     def _setText(self, text):
         self._isOurs = True
@@ -248,6 +248,12 @@ def fitHeight(view, fewest, most):
 def doubtfulColor():
     """A quiet shade over either background."""
     return qt.QColor(230, 160, 30, 55)
+
+
+def _highlight(palette, alpha):
+    color = palette.color(qt.QPalette.Highlight)
+    color.setAlpha(alpha)
+    return color
 
 
 def _background(color):

@@ -12,7 +12,6 @@ from .words import sliceName
 _PICTURE = 64
 _CELL_WIDTH, _CELL_HEIGHT = 76, 104
 _SCROLL_BAR = 20
-_PICTURES_A_STEP = 4
 _PAUSE = 250
 """Milliseconds for which a slider or the window must rest before the pictures are drawn anew."""
 
@@ -63,7 +62,7 @@ class SlicesPanel:
 
         self._timer = qt.QTimer(self.widget)
         self._timer.setSingleShot(True)
-        self._timer.connect("timeout()", self._drawSome)
+        self._timer.connect("timeout()", self._drawNext)
         self.showAttention(None, "")
 
     def addShortcuts(self, widget):
@@ -272,7 +271,7 @@ class SlicesPanel:
         else:
             self.position.text = ""
 
-    # -- the pictures, a few at a time so that nothing waits for them ---------------------------
+    # -- the pictures, one at a time so that nothing waits for them ---------------------------
 
     def _beginDrawing(self, milliseconds):
         self._draw = None
@@ -282,15 +281,14 @@ class SlicesPanel:
         else:
             self._timer.stop()
 
-    def _drawSome(self):
+    def _drawNext(self):
         if self._draw is None:
             self._draw = self._thumbnailMaker(_PICTURE)
         if self._draw is None:
             return
-        now, self._undrawn = self._undrawn[:_PICTURES_A_STEP], self._undrawn[_PICTURES_A_STEP:]
-        for row in now:
-            picture = self._draw(self._ranked[row].number)
-            self.ranking.item(row).setIcon(_icon(picture))
+        row = self._undrawn.pop(0)
+        picture = self._draw(self._ranked[row].number)
+        self.ranking.item(row).setIcon(_icon(picture))
         if self._undrawn:
             self._timer.start(0)
 

@@ -289,7 +289,8 @@ def _readSentenceAttention(table, row, whole):
     shares = _readArray(table, _SHARES, row)
     return Attention(
         slices=tuple(
-            replace(slice_, score=score) for slice_, score in zip(whole.slices, scores, strict=True)
+            ScoredSlice(slice_.number, slice_.index, slice_.ijk, score)
+            for slice_, score in zip(whole.slices, scores, strict=True)
         ),
         patchShares=shares.reshape(whole.patchShares.shape),
         heatmapToIjk=whole.heatmapToIjk,

@@ -7,6 +7,7 @@ the other side is told.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import types
 from dataclasses import dataclass
@@ -167,6 +168,9 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
             inner_kinds = inner_kinds[:1] * len(value)
         if len(inner_kinds) != len(value):
             raise ValueError(f"{name} must have {len(inner_kinds)} entries, not {len(value)}.")
+        if all(type(entry) is inner for inner, entry in zip(inner_kinds, value, strict=True)):
+            # Long lists of scores and places are plain already.
+            return tuple(value)
         return tuple(
             _decode(inner, entry, f"{name}[{position}]")
             for position, (inner, entry) in enumerate(zip(inner_kinds, value, strict=True))
@@ -192,18 +196,30 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
 def _decode_dataclass(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise ValueError(f"{where or 'params'} must be an object.")
-    hints = get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind)}
+    fields = _fields(kind)
     for name in value:
         if name not in fields:
             raise ValueError(f"there is no {name[:60]!r} in {kind.__name__}.")
     found = {}
-    for name, field in fields.items():
+    for name, (inner, is_needed) in fields.items():
         if name in value:
-            found[name] = _decode(hints[name], value[name], f"{where}.{name}" if where else name)
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            found[name] = _decode(inner, value[name], f"{where}.{name}" if where else name)
+        elif is_needed:
             raise ValueError(f"{where + '.' if where else ''}{name} is missing.")
     return kind(**found)
+
+
+@functools.cache
+def _fields(kind: Any) -> dict[str, tuple[Any, bool]]:
+    """The type of each field of a dataclass, and whether it has no default."""
+    hints = get_type_hints(kind)
+    return {
+        field.name: (
+            hints[field.name],
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING,
+        )
+        for field in dataclasses.fields(kind)
+    }
 
 
 def _plain(message: Any) -> Any:
