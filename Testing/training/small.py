@@ -127,7 +127,12 @@ def recipe() -> dict[str, object]:
                 "optimizer": "muon", "trainer": {"per_device_train_batch_size": 3},
             },
             {
-                "name": "evidence", "objective": "evidence", "after": ["contrast"],
+                "name": "words", "objective": "words", "after": ["contrast"],
+                "train": {"vision2d_connector": 1e-3, "vision3d_connector": 1e-3},
+                "cache_features": True,
+            },
+            {
+                "name": "evidence", "objective": "evidence", "after": ["words"],
                 "train": {"vision2d_connector": 1e-3, "text_mlp": 1e-3, "text_model": 1e-3},
                 "questions_per_volume": 2, "cache_features": True, "words": 1.0,
             },

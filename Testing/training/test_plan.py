@@ -20,6 +20,23 @@ def test_a_file_that_extends_another_holds_only_what_differs(tmp_path):
     assert tune.after == ("align",)
 
 
+def test_a_new_stage_of_an_extending_file_comes_before_the_one_that_follows_it_there(tmp_path):
+    write_recipe(tmp_path)
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(
+        "extends: recipe.yaml\nstages:\n"
+        "- {name: first, objective: language, train: {llm: 1e-3}}\n"
+        "- {name: again, objective: language, train: {llm: 1e-3}}\n"
+        "- {name: align, after: [again]}\n"
+        "- {name: last, objective: answer, train: {llm: 1e-3}}\n"
+    )
+    plan = read_plan(changed)
+    assert [stage.name for stage in plan.stages] == [
+        "language", "contrast", "words", "evidence", "first", "again", "align", "tune", "last"
+    ]  # fmt: skip
+    assert plan.stage("align").after == ("again",)
+
+
 def test_single_settings_can_be_changed(tmp_path):
     path = write_recipe(tmp_path)
     plan = read_plan(
@@ -32,10 +49,10 @@ def test_single_settings_can_be_changed(tmp_path):
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
-        ("stages.tune.sped=1", r"no setting stages\[4\].sped"),
+        ("stages.tune.sped=1", r"no setting stages\[5\].sped"),
         ("stages.tune.train.vision=1", "not vision"),
         ("stages.tune.train.llm=-1", "a learning rate above 0"),
-        ("stages.tune.objective=guess", "one of answer, contrast, evidence, language"),
+        ("stages.tune.objective=guess", "one of answer, contrast, evidence, language, words"),
         ("stages.tune.after=[later]", "an earlier stage, not 'later'"),
         ("stages.align.augment=true", "cache_features must be off"),
         ("stages.align.lora={r: 2}", "lora must be absent"),

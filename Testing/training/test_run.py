@@ -59,9 +59,10 @@ def test_a_run_through_all_stages_leaves_a_model_that_answers(trained):
         ("language", "initial", {"llm"}),
         ("contrast", "initial", {"vision2d_model", "vision3d_model"}),
         # text_mlp and the text encoder are kept with the 3D connector and the 3D encoder.
+        ("words", "stages/contrast/model", {"vision2d_connector", "vision3d_connector"}),
         (
             "evidence",
-            "stages/contrast/model",
+            "stages/words/model",
             {"vision2d_connector", "vision3d_connector", "vision3d_model"},
         ),
         ("align", "stages/evidence/model", {"llm", "vision2d_connector", "vision3d_connector"}),

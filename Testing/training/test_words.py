@@ -10,7 +10,7 @@ import torch
 
 from med2e3.errors import InputError
 from med2e3.training.examples import AnswerBatches, Volumes
-from med2e3.training.objectives import AnswerObjective, EvidenceObjective
+from med2e3.training.objectives import AnswerObjective, EvidenceObjective, WordsObjective
 from med2e3.training.texts import Texts
 from med2e3.training.words import PatchWords, WordReader
 from training.small import SIZE
@@ -144,3 +144,21 @@ def test_words_count_beside_all_else_and_move_the_connectors_alone(made):
     with torch.no_grad():
         outcome = EvidenceObjective(model, [], words=1.0).eval()(**batch)
     assert outcome["loss"].isfinite()
+
+
+def test_words_alone_teach_nothing_of_slices(made):
+    model, records, images = made
+    batches = AnswerBatches(
+        records, Texts(model), Volumes(images, 0, False), word_grids=(GRID_2D, GRID_3D)
+    )
+    batch = batches([(0, 1), (0, 4)])
+    learning = ["vision2d_connector", "vision3d_connector", "text_mlp"]
+    words, evidence = WordsObjective(model, learning), EvidenceObjective(model, [], words=1.0)
+    words(**batch)["loss"].backward()
+    assert all(p.grad is not None for p in model.vision2d_connector.parameters())
+    assert all(p.grad is None for p in model.text_mlp.parameters())
+    with torch.no_grad():
+        shown = torch.ones(2, 1, SIZE[0], dtype=torch.bool)
+        whole = evidence.eval()(**batch, evidence=shown)
+    # Where all slices are right, no score is wrong, and the words alone are left of the loss.
+    assert words.eval()(**batch)["loss"].item() == pytest.approx(whole["loss"].item(), abs=1e-5)

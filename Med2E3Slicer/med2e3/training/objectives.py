@@ -190,6 +190,26 @@ class EvidenceObjective(ScoredObjective):
         return self._read_words(outcome, encoded, words)
 
 
+class WordsObjective(ScoredObjective):
+    """Tokens that look like the words of what they show, with nothing said of slices or answers:
+    what variants of the fusion may share without having learned to fuse."""
+
+    def __init__(self, network: Med2E3, trained: Collection[str]) -> None:
+        super().__init__(network, trained, words=1.0)
+
+    def forward(
+        self,
+        words: Mapping[str, torch.Tensor],
+        volumes: torch.Tensor | None = None,
+        features_2d: torch.Tensor | None = None,
+        features_3d: torch.Tensor | None = None,
+        **_: torch.Tensor,
+    ) -> Outcome:
+        """As :class:`AnswerObjective`."""
+        encoded = self._encode(volumes, features_2d, features_3d)
+        return self._read_words({"loss": encoded[0].tokens_3d.new_zeros(())}, encoded, words)
+
+
 class AnswerObjective(ScoredObjective):
     """The answer's next token, given volume, question and the answer so far (stages 1 and 2).
 

@@ -13,7 +13,7 @@ import yaml
 from med2e3.errors import InputError
 from med2e3.training.exercises import EXERCISES
 
-OBJECTIVES = ("answer", "contrast", "evidence", "language")
+OBJECTIVES = ("answer", "contrast", "evidence", "language", "words")
 
 TRAINABLE = (
     "llm",
@@ -146,21 +146,34 @@ def _read(path: Path, depth: int = 0) -> dict[str, Any]:
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Tables are merged entry by entry, stages by their names; all else is replaced, and what is
-    null is taken out."""
+    """Tables are merged entry by entry, stages by their names, a new one before the one that
+    follows it; all else is replaced, and what is null is taken out."""
     merged = dict(base)
     for name, value in changes.items():
         before = merged.get(name)
         if isinstance(before, dict) and isinstance(value, dict):
             merged[name] = _merged(before, value)
         elif name == "stages" and isinstance(before, list) and isinstance(value, list):
-            by_name = {stage.get("name"): stage for stage in value if isinstance(stage, dict)}
-            merged[name] = [_merged(s, by_name.pop(s.get("name"), {})) for s in before]
-            merged[name] += by_name.values()
+            merged[name] = _merged_stages(before, [one for one in value if isinstance(one, dict)])
         elif value is None:
             merged.pop(name, None)
         else:
             merged[name] = value
+    return merged
+
+
+def _merged_stages(
+    base: list[dict[str, Any]], changes: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    merged = list(base)
+    place = len(merged)
+    for stage in reversed(changes):
+        names = [one.get("name") for one in merged]
+        if stage.get("name") in names:
+            place = names.index(stage["name"])
+            merged[place] = _merged(merged[place], stage)
+        else:
+            merged.insert(place, stage)
     return merged
 
 
@@ -238,6 +251,7 @@ def _stage(found: _Settings, common: dict[str, Any], optimizer: str) -> Stage:
         "evidence": set(TRAINABLE) - {"llm"},
         "language": {"llm"},
         "answer": set(TRAINABLE),
+        "words": set(TRAINABLE) - {"llm", "text_model", "text_mlp"},
     }[stage.objective]
     if not needed & set(stage.train):
         found.wrong("train", f"one of {', '.join(sorted(needed))} for this objective")

@@ -33,6 +33,7 @@ from med2e3.training.objectives import (
     EvidenceObjective,
     LanguageObjective,
     Objective,
+    WordsObjective,
 )
 from med2e3.training.plan import Plan, Stage
 from med2e3.training.processes import first_process_first, once
@@ -155,6 +156,8 @@ def _objective(stage: Stage, model: LoadedModel) -> Objective:
         return ContrastObjective(model, stage.train, stage.pooling)
     if stage.objective == "evidence":
         return EvidenceObjective(model, stage.train, stage.patch_evidence, stage.words)
+    if stage.objective == "words":
+        return WordsObjective(model, stage.train)
     return AnswerObjective(
         model, stage.train, stage.evidence, stage.patch_evidence, stage.choices, stage.words
     )
@@ -215,7 +218,7 @@ def _batches(
         choices=bool(stage.choices),
         evidence_slices=slices if evidence or stage.evidence else None,
         evidence_grid=_patches_2d(model) if stage.patch_evidence else None,
-        word_grids=_token_grids(model) if stage.words else None,
+        word_grids=_token_grids(model) if stage.words or stage.objective == "words" else None,
     )
 
 
