@@ -15,6 +15,7 @@ from med2e3.phantoms import (
     LEVELS,
     PHASES,
     REGIONS,
+    SCAN_GRID,
     SIDED,
     Grid,
     make_phantom,
@@ -91,6 +92,19 @@ def test_the_truth_and_the_body_are_the_same_on_every_grid(region):
     organ = max(coarse.organs, key=lambda name: coarse.organs[name].sum())
     middles = [ras_of(p, p.organs[organ]).mean(0) for p in (coarse, fine)]
     assert np.linalg.norm(middles[0] - middles[1]) < 4
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_a_finer_grid_shows_a_model_the_same_picture(region):
+    # Data sets are drawn coarsely, and what is learned from them has to hold for what is opened.
+    coarse, fine = (
+        prepare(Scan(p.voxels, p.ijk_to_ras, "CT"), size=(32, 128, 128)).volume.numpy()
+        for p in (make_phantom(1, region=region, grid=g) for g in (DRAFT_GRID, SCAN_GRID))
+    )
+    assert np.abs(coarse - fine).mean() < 0.02
+    # Noise and edges: how much a pixel differs from its neighbour.
+    rough, as_rough = (np.abs(np.diff(volume, axis=-1)).mean() for volume in (coarse, fine))
+    assert as_rough == pytest.approx(rough, rel=0.1)
 
 
 def test_every_region_phase_and_kind_occurs_and_a_third_has_no_finding(drawn):

@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+import torch.nn.functional as functional
 
 from med2e3.phantoms.canvas import AIR, Canvas
 from med2e3.phantoms.contrast import CORTICAL_BONE, FAT, SPONGY_BONE, Tissues
 from med2e3.phantoms.findings import Draw, Lesion, LesionMaker
+from med2e3.phantoms.phantom import Grid
 from med2e3.phantoms.shapes import Field, Shape, column, everywhere
 
 RIGHT, LEFT = -1, 1
@@ -187,9 +190,12 @@ def paint_wall(
     return inside
 
 
-def add_noise(canvas: Canvas, random: np.random.Generator, hu: float) -> None:
-    """The grain of a soft kernel: each voxel shares a part of its noise with its neighbours."""
-    noise = random.standard_normal(canvas.hu.shape, np.float32)
+def add_noise(canvas: Canvas, random: np.random.Generator, hu: float, grid: Grid) -> None:
+    """The grain of a soft kernel: on ``grid``, which is what the scanner resolves, each voxel has a
+    part of its neighbours' noise; other canvases have what lies between."""
+    noise = random.standard_normal((grid.slices, grid.rows, grid.columns), np.float32)
     for axis in (1, 2):
         noise = noise + np.float32(0.6) * (np.roll(noise, 1, axis) + np.roll(noise, -1, axis))
-    canvas.hu += np.float32(hu / 1.72) * noise
+    volume = torch.from_numpy(np.float32(hu / 1.72) * noise)[None, None]
+    sampled = functional.interpolate(volume, canvas.hu.shape, mode="trilinear")
+    canvas.hu += sampled[0, 0].numpy()

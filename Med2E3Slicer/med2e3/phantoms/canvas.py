@@ -21,13 +21,16 @@ class Canvas:
 
     ``x`` (1, 1, I), ``y`` (1, J, 1) and ``z`` (K, 1, 1) are the places of its voxels, in mm, LPS;
     ``size`` is (slices, rows, columns) and ``low`` and ``high`` are the corners (x, y, z) of the
-    field of view.
+    field of view; edges are ``resolution`` mm wide, or a voxel, should that be more.
     """
 
-    def __init__(self, size: tuple[int, int, int], low: Point, high: Point) -> None:
+    def __init__(
+        self, size: tuple[int, int, int], low: Point, high: Point, resolution: float = 0.0
+    ) -> None:
         self.low, self.high = tuple(low), tuple(high)
         ends = list(zip(low, high, size[::-1], strict=True))
         self.spacing = tuple((end - start) / count for start, end, count in ends)
+        self.softness = max(self.spacing[0], resolution)
         x, y, z = (
             (start + (np.arange(count) + 0.5) * (end - start) / count).astype(np.float32)
             for start, end, count in ends
@@ -40,12 +43,12 @@ class Canvas:
 
     def paint(self, shape: Shape, hu: Density, organ: str | None = None) -> None:
         """Fill a shape with a tissue, and say which organ it is; without one, labels stay."""
-        box, (x, y, z) = self._box(shape, self.spacing[0])
+        box, (x, y, z) = self._box(shape, self.softness)
         inside = self.hu[box]
         if not inside.size:
             return
         distance = shape.distance(x, y, z)
-        share = np.clip(0.5 - distance / np.float32(self.spacing[0]), 0, 1)
+        share = np.clip(0.5 - distance / np.float32(self.softness), 0, 1)
         tissue = np.float32(hu) if isinstance(hu, int | float) else hu(x, y, z)
         inside += (tissue - inside) * share
         if organ is not None:
@@ -54,8 +57,8 @@ class Canvas:
     def paint_path(
         self, path: Sequence[ArrayLike], radius: float, hu: float, organ: str | None = None
     ) -> None:
-        """A tube along the points of a path. What is thinner than a voxel comes out fainter."""
-        share = min(1.0, (2 * radius / self.spacing[0]) ** 2)
+        """A tube along the points of a path. What is thinner than an edge comes out fainter."""
+        share = min(1.0, (2 * radius / self.softness) ** 2)
         for start, end in itertools.pairwise(path):
             stretch = capsule(start, end, radius)
             if share == 1:
@@ -93,10 +96,10 @@ class Canvas:
         return field
 
     def _tint(self, shape: Shape, hu: float, strength: float) -> None:
-        box, places = self._box(shape, self.spacing[0])
+        box, places = self._box(shape, self.softness)
         inside = self.hu[box]
         if inside.size:
-            share = np.clip(0.5 - shape.distance(*places) / np.float32(self.spacing[0]), 0, 1)
+            share = np.clip(0.5 - shape.distance(*places) / np.float32(self.softness), 0, 1)
             inside += (np.float32(hu) - inside) * (share * np.float32(strength))
 
     def _box(self, shape: Shape, margin: float) -> tuple[tuple[slice, ...], tuple[Field, ...]]:

@@ -15,7 +15,7 @@ from med2e3.phantoms.body import FieldOfView, Lesions, Person, add_noise
 from med2e3.phantoms.canvas import Canvas
 from med2e3.phantoms.contrast import TISSUES
 from med2e3.phantoms.findings import SIDES, Draw, Lesion, Wanted, draw_findings
-from med2e3.phantoms.phantom import PHASES, REGIONS, SCAN_GRID, Finding, Grid, Phantom
+from med2e3.phantoms.phantom import DRAFT_GRID, PHASES, REGIONS, SCAN_GRID, Finding, Grid, Phantom
 from med2e3.phantoms.shapes import box, measure
 
 Value = TypeVar("Value", np.int16, np.bool_)
@@ -54,7 +54,7 @@ def make_phantom(seed: int, *, region: str | None = None, grid: Grid = SCAN_GRID
         _paint_finding(canvas, wanted, lesion, scale, ijk_to_ras)
         for wanted, lesion in _lesions(draw_findings(chosen, region, sex), makers, person, lesions)
     )
-    add_noise(canvas, noise, float(scanner.uniform(7, 14)))
+    add_noise(canvas, noise, float(scanner.uniform(7, 14)), DRAFT_GRID)
     voxels = np.clip(np.rint(canvas.hu), -1024, 3071).astype(np.int16)
     organs = {
         organ: mask
@@ -71,7 +71,9 @@ def _canvas(field: FieldOfView, scanner: np.random.Generator, grid: Grid) -> Can
     below, above = scanner.uniform(-12, 8, 2)
     low = (field.low[0] * zoom + dx, field.low[1] * zoom + dy, field.low[2] - below)
     high = (field.high[0] * zoom + dx, field.high[1] * zoom + dy, field.high[2] + above)
-    return Canvas((grid.slices, grid.rows, grid.columns), low, high)
+    # What the scanner resolves does not depend on how finely it is sampled.
+    resolution = (high[0] - low[0]) / DRAFT_GRID.columns
+    return Canvas((grid.slices, grid.rows, grid.columns), low, high, resolution)
 
 
 def _lesions(

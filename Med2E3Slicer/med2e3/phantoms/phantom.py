@@ -13,14 +13,15 @@ PHASES = ("plain", "arterial", "portal venous")
 
 @dataclass(frozen=True)
 class Grid:
-    """How finely a body is sampled. The field of view does not depend on it."""
+    """How finely a body is sampled. The field of view and what the scanner resolves of it do not
+    depend on it."""
 
     slices: int
     rows: int
     columns: int
 
 
-SCAN_GRID = Grid(96, 256, 256)
+SCAN_GRID = Grid(64, 256, 256)
 """As fine as a real scan."""
 DRAFT_GRID = Grid(64, 144, 144)
 """Fine enough for what a small model sees: for data sets."""
