@@ -102,7 +102,7 @@ def phantom(folder):
         "PYTHONPATH": str(TESTING.parent / MODULE_NAME),
     }
     command = [os.environ["MED2E3_PYTHON"], "-m", "med2e3", "phantom", "--region", "chest"]
-    command += ["--seed", "3"]
+    command += ["--seed", "49"]
     subprocess.run([*command, "--out", str(folder)], env=environment, check=True)
     return folder / "phantom.nrrd"
 

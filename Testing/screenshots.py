@@ -22,7 +22,7 @@ SECONDS = 600
 
 # Pieces of text after which a picture is taken of a report that is still being written.
 PIECES = 30
-QUESTIONS = ("What abnormality is seen in this scan?", "Where is the nodule?")
+QUESTIONS = ("What abnormality is seen in this scan?", "Where is the aneurysm?")
 
 
 def main():

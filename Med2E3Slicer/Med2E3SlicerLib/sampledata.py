@@ -13,8 +13,8 @@ from .preferences import Preferences
 
 CATEGORY = "Med2E3"
 SAMPLE_NAME = "Med2E3Phantom"
-# A chest with a nodule.
-_PHANTOM = ("--region", "chest", "--seed", "3")
+# A chest with an aneurysm, of which what the demonstration model says is true.
+_PHANTOM = ("--region", "chest", "--seed", "49")
 
 # Slicer keeps no reference to a program that runs.
 _running = set()

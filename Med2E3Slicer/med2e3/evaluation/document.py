@@ -237,8 +237,8 @@ def _ablations(results: Results, images: Path) -> str:
     what = "\n".join(
         f"- **{one.label}** (`{one.name}`): {one.description}" for one in results.variants
     )
-    most = max((len(one.runs) for one in results.variants), default=0)
-    seeds = "one seed" if most == 1 else f"{most} seeds"
+    counts = sorted({len(one.runs) for one in results.variants})
+    seeds = " or ".join(map(str, counts)) + (" seed" if counts == [1] else " seeds")
     volumes = reference.runs[0]["volumes"] if reference else results.variants[0].runs[0]["volumes"]
     return f"""# The paper's claims in miniature
 
