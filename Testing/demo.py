@@ -114,7 +114,7 @@ def demonstrate(volume, folder):
 
     # The picture shows the last answer's slices, at the one looked at most.
     workbench.slices.nextButton.click()
-    slicer.app.processEvents()
+    waitForThumbnails(workbench)
     slicer.util.forceRenderAllViews()
     SlicerHost.screenshot(folder / "screenshot.png")
 
@@ -143,6 +143,13 @@ def wait(controller, workbench):
     SlicerHost.wait_until(lambda: not controller.isBusy, SECONDS)
     if controller.isBusy or controller.state == State.FAILED:
         sys.exit(f"The demo failed: {workbench.status.text}")
+
+
+def waitForThumbnails(workbench):
+    ranking = workbench.slices.ranking
+    last = ranking.item(ranking.count - 1)
+    if last is not None and not SlicerHost.wait_until(lambda: not last.icon().isNull(), SECONDS):
+        sys.exit("The demo failed: the slices' pictures were not drawn.")
 
 
 def textOf(turn):

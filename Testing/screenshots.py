@@ -16,7 +16,7 @@ MODULE_NAME = "Med2E3Slicer"
 sys.path.insert(0, str(TESTING))
 
 import SlicerHost  # noqa: E402 - found through the path above
-from demo import CHEST_WINDOW, showSliceViews  # noqa: E402
+from demo import CHEST_WINDOW, showSliceViews, waitForThumbnails  # noqa: E402
 
 SECONDS = 600
 
@@ -79,6 +79,7 @@ class Session:
 
         if self.only and name not in self.only:
             return
+        waitForThumbnails(self.workbench)
         slicer.app.processEvents()
         scroll(self.widget, shown or self.workbench.volumeSelector)
         slicer.util.forceRenderAllViews()
