@@ -49,8 +49,9 @@ def draw_ablations(
                 found = cell(runs, column)
                 if found is not None:
                     _draw_bar(axes, place, found, column, label == highlighted)
-            axes.set_xlim(0, 118 if column.percent else None)
-            axes.set_xticks([0, 25, 50, 75, 100])
+            # Room behind the bars for their values.
+            axes.margins(x=0.25)
+            axes.set_xlim(left=0)
             axes.set_yticks(places, [label for label, _ in rows])
         _save(figure, path)
 
@@ -171,9 +172,10 @@ def _draw_bar(axes: Axes, place: int, found: Cell, column: Column, highlighted: 
         values = scale * np.asarray(found.values)
         axes.scatter(values, np.full(len(values), place), s=9, color="white", edgecolor=_INK,
                      linewidth=0.7, zorder=5)  # fmt: skip
-    axes.text(max(mean + spread, *(scale * np.asarray(found.values))) + 2.5, place, f"{mean:.1f}",
-              va="center", fontsize=8.5, color=_INK,
-              bbox={"facecolor": "white", "lw": 0, "pad": 1}, zorder=3)  # fmt: skip
+    end = max(mean + spread, *(scale * np.asarray(found.values)))
+    axes.annotate(f"{mean:.1f}", (end, place), (7, 0), textcoords="offset points", va="center",
+                  fontsize=8.5, color=_INK, bbox={"facecolor": "white", "lw": 0, "pad": 1},
+                  zorder=3)  # fmt: skip
 
 
 def _draw_interval(axes: Axes, place: int, found: Figures) -> None:
