@@ -70,6 +70,26 @@ def test_the_faithful_one_is_the_network_itself(model, encoded, text):
     torch.testing.assert_close(scored("tg-is", encoded, text).tokens, expected.tokens)
 
 
+def test_late_scores_are_even_until_the_language_model_learns(encoded, text):
+    late, guided = (
+        load_model(device="cpu", network=variant(name).network) for name in ("tg-is-late", "tg-is")
+    )
+    for training, llm_learns in ((False, False), (True, False), (True, True)):
+        outcomes = []
+        for network in (late, guided):
+            network.train(training)
+            network.llm.requires_grad_(llm_learns)
+            torch.manual_seed(0)  # scores are dropped at random in training
+            with torch.no_grad():
+                outcomes.append(network.score(encoded, text))
+        found, expected = outcomes[0], outcomes[1].scores
+        if training and not llm_learns:
+            expected = torch.full_like(expected, 1 / len(expected))
+        torch.testing.assert_close(found.scores, expected)
+        fused = fuse(encoded.tokens_2d, expected)
+        torch.testing.assert_close(found.tokens, torch.cat([encoded.tokens_3d, fused]))
+
+
 def test_sharper_and_plainer_keys(model, encoded, text):
     guided = scored("tg-is", encoded, text)
     sharp = scored("tg-is-t1", encoded, text)

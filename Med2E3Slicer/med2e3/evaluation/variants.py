@@ -108,6 +108,20 @@ class TopThree(LoadedModel):
         return _rescored(encoded, scored, hard + soft - soft.detach())
 
 
+class LateScores(LoadedModel):
+    """TG-IS, whose scores begin to learn with the language model.
+
+    While that is frozen in training, all slices count alike: a language model that cannot read
+    images yet would send the scores to where the image disturbs it least.
+    """
+
+    def score(self, encoded: EncodedVolume, text_embedding: torch.Tensor) -> ScoredVolume:
+        scored = super().score(encoded, text_embedding)
+        if not self.training or any(one.requires_grad for one in self.llm.parameters()):
+            return scored
+        return _rescored(encoded, scored, torch.full_like(scored.scores, 1 / len(scored.scores)))
+
+
 class Temperature1(LoadedModel):
     """TG-IS with logits that are not divided by 5, so that few slices can stand out."""
 
@@ -183,6 +197,7 @@ VARIANTS = {
 
 FURTHER = {
     "tg-is-taught": Variant("TG-IS, scores taught", TextGuided, evidence=0.2),
+    "tg-is-late": Variant("TG-IS, scores later", LateScores),
     "2d-average": Variant("2D average only", AverageOnly),
     "tg-is-t1": Variant("TG-IS, temperature 1", Temperature1),
     "tg-is-2d-keys": Variant("TG-IS, 2D keys", SliceKeys),
