@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as functional
 
+from med2e3.errors import InputError
 from med2e3.inference import VolumeSession
 from med2e3.training.examples import AnswerBatches, LanguageBatches, Volumes
 from med2e3.training.objectives import AnswerObjective, EvidenceObjective
@@ -199,6 +201,31 @@ def test_in_the_language_stage_an_answer_counts_the_same_however_long_it_is(made
             assert set(texts) <= {*KINDS, "effusion"}
             assert texts["ABCD".index(letter)] == asked
     assert 0 < exercises < len(numbers)
+
+
+def test_in_the_language_stage_reports_come_as_often_as_their_share_says(made):
+    model, records, _ = made
+    reports = [record for record in records if record.phantom["asked"] == "report"]
+    others = [record for record in records if record not in reports]
+    assert reports
+    assert others
+
+    def read(share):
+        batches = LanguageBatches(records, Texts(model), 0, {}, reports=share)
+        batch = batches([(0, number) for number in range(len(batches.volume_names))])
+        return [
+            model.prompt_tokenizer.decode(ids[labels != -100].tolist())
+            for ids, labels in zip(batch["token_ids"], batch["labels"], strict=True)
+        ]
+
+    assert len(read(0.0)) == len(records)
+    told = read(0.8)
+    times = round(4 * len(others) / len(reports))
+    assert len(told) == len(others) + times * len(reports)
+    for written, count in Counter(record.answer for record in reports).items():
+        assert sum(written in text for text in told) == times * count
+    with pytest.raises(InputError, match="no report among the records"):
+        LanguageBatches(others, Texts(model), 0, {}, reports=0.5)
 
 
 def test_patches_are_not_read_where_they_do_not_count(made):

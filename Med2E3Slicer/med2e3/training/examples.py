@@ -226,7 +226,8 @@ class LanguageBatches:
     with the written description of a synthetic volume in place of the image.
 
     ``exercises`` tells how often an exercise of each kind is read in the place of a record, see
-    :data:`~med2e3.training.exercises.EXERCISES`; ``choices`` as of :class:`AnswerBatches`.
+    :data:`~med2e3.training.exercises.EXERCISES`; ``choices`` as of :class:`AnswerBatches`;
+    ``reports`` is the share of the records that shall be reports at least.
     """
 
     def __init__(
@@ -236,6 +237,7 @@ class LanguageBatches:
         seed: int,
         exercises: Mapping[str, float],
         choices: bool = False,
+        reports: float = 0.0,
     ) -> None:
         self._seed = seed
         self._tells_choices = choices
@@ -247,6 +249,7 @@ class LanguageBatches:
                 "(phantom.description), and there are none; make the data with `med2e3 phantom "
                 "dataset`, or begin from a language model that is trained."
             )
+        self._records = _with_reports(self._records, reports)
         self._texts = texts
         self._choices = sorted(
             {
@@ -505,6 +508,16 @@ class _Said:
 
 def _key(caption: Caption) -> tuple[str, bool]:
     return caption.text, caption.one_of_many
+
+
+def _with_reports(records: Sequence[Record], share: float) -> list[Record]:
+    """The records, with each report so often that reports are about ``share`` of all."""
+    reports = [record for record in records if (record.phantom or {}).get("asked") == "report"]
+    if share and not reports:
+        raise InputError("There is no report among the records; take the stage's `reports` out.")
+    wanted = share / (1 - share) * (len(records) - len(reports))
+    times = round(wanted / len(reports)) if reports else 0
+    return [*records, *reports * max(0, times - 1)]
 
 
 def _judged(dialogues: Sequence[Dialogue], answers: Sequence[str]) -> Batch:

@@ -44,16 +44,17 @@ class Stage:
     for them. ``slices_per_volume`` and ``texts_per_volume`` are how many slices and captions of a
     volume the contrast stage draws, and ``pooling`` ("mean" or "class") what of the 3D encoder it
     holds against a text. ``exercises`` are the shares of what the language stage reads that only
-    drill looking something up, by kind (:data:`med2e3.training.exercises.EXERCISES`). In the stages
-    that answer, ``letter_weight`` is how many other tokens the letter counts that an answer begins
-    with, ``finding_weight`` how many each token does of a report's sentences that tell findings
-    (both 1 as released), and ``evidence`` how much it counts that the scores lie on the slices that
-    the answer depends on; ``patch_evidence``, there and in the evidence stage, how much it counts
-    beside the slices that the patches which make up their scores show the findings; ``words``,
-    there too, that the tokens of what a patch shows look like the words for it, see
-    :mod:`med2e3.training.words`; and ``choices``, in the stages that answer and in the language
-    stage, that the choices of closed questions are judged where they stand, see
-    :mod:`med2e3.training.choices` (all 0 as released).
+    drill looking something up, by kind (:data:`med2e3.training.exercises.EXERCISES`), and
+    ``reports`` the share of its records that are reports, each of which comes the more often for it
+    (at 0 as often as the data has it). In the stages that answer, ``letter_weight`` is how many
+    other tokens the letter counts that an answer begins with, ``finding_weight`` how many each
+    token does of a report's sentences that tell findings (both 1 as released), and ``evidence`` how
+    much it counts that the scores lie on the slices that the answer depends on; ``patch_evidence``,
+    there and in the evidence stage, how much it counts beside the slices that the patches which
+    make up their scores show the findings; ``words``, there too, that the tokens of what a patch
+    shows look like the words for it, see :mod:`med2e3.training.words`; and ``choices``, in the
+    stages that answer and in the language stage, that the choices of closed questions are judged
+    where they stand, see :mod:`med2e3.training.choices` (all 0 as released).
     ``lora`` has peft's ``LoraConfig`` arguments; then the language model learns through adapters,
     which are merged into its weights in the end. ``optimizer`` is "adamw" (or what ``trainer``
     names) or "muon", see :mod:`med2e3.training.optimizers`.
@@ -68,6 +69,7 @@ class Stage:
     texts_per_volume: int = 16
     pooling: str = "mean"
     exercises: dict[str, float] = field(default_factory=dict)
+    reports: float = 0.0
     letter_weight: int = 1
     finding_weight: int = 1
     evidence: float = 0.0
@@ -225,6 +227,7 @@ def _stage(found: _Settings, common: dict[str, Any], optimizer: str) -> Stage:
         texts_per_volume=found.count("texts_per_volume", 16),
         pooling=found.choice("pooling", ("mean", "class"), "mean"),
         exercises=found.shares("exercises", EXERCISES),
+        reports=found.share("reports", 0.0),
         letter_weight=found.count("letter_weight", 1),
         finding_weight=found.count("finding_weight", 1),
         evidence=found.share("evidence", 0.0),
@@ -244,6 +247,8 @@ def _stage(found: _Settings, common: dict[str, Any], optimizer: str) -> Stage:
         found.wrong("name", "letters, digits, - and _, for a folder gets it")
     if stage.augment and stage.cache_features:
         found.wrong("cache_features", "off where augment is on, for then no volume comes twice")
+    if stage.reports == 1:
+        found.wrong("reports", "less than 1, for nothing but reports teaches no answers")
     if stage.lora and "llm" not in stage.train:
         found.wrong("lora", "absent where llm is not trained")
     needed = {

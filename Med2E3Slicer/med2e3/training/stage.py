@@ -177,7 +177,12 @@ def _batches(
     volumes = Volumes(images, plan.seed, augment)
     if stage.objective == "language":
         return LanguageBatches(
-            records, texts, plan.seed, stage.exercises, choices=bool(stage.choices)
+            records,
+            texts,
+            plan.seed,
+            stage.exercises,
+            choices=bool(stage.choices),
+            reports=stage.reports,
         )
     if stage.objective == "contrast":
         return ContrastBatches(
