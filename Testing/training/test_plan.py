@@ -52,7 +52,10 @@ def test_single_settings_can_be_changed(tmp_path):
         ("stages.tune.sped=1", r"no setting stages\[5\].sped"),
         ("stages.tune.train.vision=1", "not vision"),
         ("stages.tune.train.llm=-1", "a learning rate above 0"),
-        ("stages.tune.objective=guess", "one of answer, contrast, evidence, language, words"),
+        (
+            "stages.tune.objective=guess",
+            "one of answer, contrast, evidence, ideal, language, words",
+        ),
         ("stages.tune.after=[later]", "an earlier stage, not 'later'"),
         ("stages.align.augment=true", "cache_features must be off"),
         ("stages.align.lora={r: 2}", "lora must be absent"),

@@ -94,6 +94,17 @@ def told_sentences(record: Record) -> list[Record]:
     return sentences
 
 
+def even_scores(masks: torch.Tensor) -> torch.Tensor:
+    """[n, slices]: the scores that share out evenly among the things of ``masks``
+    [n, most things, slices], and each thing's among its slices; all alike where there is none."""
+    each = masks.float()
+    each = each / each.sum(dim=2, keepdim=True).clamp(min=1)
+    sums = each.sum(dim=1)
+    counts = masks.any(dim=2).sum(dim=1, keepdim=True)
+    even = torch.full_like(sums, 1 / masks.shape[2])
+    return torch.where(counts > 0, sums / counts.clamp(min=1), even)
+
+
 def evidence_loss(logits: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Of ``logits`` [n, places], of slices or of patches, and ``masks`` [n, most things, places],
     false throughout where an answer has fewer things: minus the logarithm of the score that falls

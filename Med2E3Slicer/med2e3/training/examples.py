@@ -86,13 +86,17 @@ class AnswerBatches:
         evidence_grid: tuple[int, int] | None = None,
         word_grids: tuple[Grid, Grid] | None = None,
         choices: bool = False,
+        images: bool = True,
+        reports: float = 0.0,
     ) -> None:
         """``evidence_slices``, how many slices a volume has, is given where batches shall tell on
         which of them the answers depend; ``evidence_grid``, the rows and columns of a slice's
         patches, where they shall tell that of patches too; ``word_grids``, those of a volume's 2D
         and of its 3D tokens, where they shall tell the words of what each shows; ``choices`` is
-        true where they shall tell which choices are right."""
-        self._records = records
+        true where they shall tell which choices are right, and ``images`` false where neither
+        volumes nor features are wanted; ``reports`` is as of :class:`LanguageBatches`."""
+        self._records = _with_reports(records, reports)
+        self._images = images
         self._evidence_slices = evidence_slices
         self._evidence_grid = evidence_grid
         self._letter_weight = letter_weight
@@ -163,7 +167,7 @@ class AnswerBatches:
             batch |= self._evidence(records, views, covers, self._evidence_slices)
         if self._words and self._word_grids:
             batch["words"] = self._shown_words(self._words, self._word_grids, about, views, covers)
-        if self._features_2d is None or self._features_3d is None:
+        if self._images and (self._features_2d is None or self._features_3d is None):
             batch["volumes"] = _stacked(
                 [self._volumes.load(volume, view) for volume, view in views.items()]
             )

@@ -18,9 +18,9 @@ from torch import nn
 
 from med2e3.model import EncodedVolume, Med2E3, ScoredVolume
 from med2e3.training.choices import ChoiceJudge
-from med2e3.training.evidence import evidence_loss
+from med2e3.training.evidence import even_scores, evidence_loss
 from med2e3.training.pairs import pair_loss, recall
-from med2e3.training.words import WordReader
+from med2e3.training.words import WordReader, ideal_tokens
 
 IGNORED = -100
 """The label of a token that is read and not learned."""
@@ -279,6 +279,51 @@ class AnswerObjective(ScoredObjective):
             return outcome
         found = self._evidence(scored, evidence, patch_evidence)
         return outcome | found | {"loss": outcome["loss"] + self._evidence_counts * found["loss"]}
+
+
+class IdealObjective(Objective):
+    """The answer's next token, given what encoders that see all would tell of the volume.
+
+    For a language model from nothing. A description has its words one after another; the tokens of
+    an image show several things each, and where. To write a report from that is learned here,
+    without any encoder, from what is known to be in each patch. ``choices`` as of
+    :class:`AnswerObjective`.
+    """
+
+    def __init__(self, network: Med2E3, trained: Collection[str], choices: float = 0.0) -> None:
+        super().__init__(network, trained)
+        self.choices = JudgedChoices(network, choices) if choices else None
+
+    def forward(
+        self,
+        volume_of: torch.Tensor,
+        before: torch.Tensor,
+        after: torch.Tensor,
+        labels: torch.Tensor,
+        evidence: torch.Tensor,
+        words: Mapping[str, torch.Tensor],
+        weights: torch.Tensor | None = None,
+        choice_ends: torch.Tensor | None = None,
+        right_choice: torch.Tensor | None = None,
+        **_: torch.Tensor,
+    ) -> Outcome:
+        """As :class:`AnswerObjective`. The scores lie evenly on the things that an answer depends
+        on, and on all slices where it depends on none."""
+        network = self.network
+        scores = even_scores(evidence)
+        shown_2d, shown_3d = ((words[kind].float() + 1) / 2 for kind in ("2d", "3d"))
+        slices, count = scores.shape[1], shown_2d.shape[2]
+        of_slices = shown_2d.view(len(shown_2d), slices, -1, count)[volume_of]
+        shown = torch.cat([shown_3d[volume_of], torch.einsum("ns,nspw->npw", scores, of_slices)], 1)
+        embeddings = network.llm.get_input_embeddings()(words["ids"]).detach()
+        image = ideal_tokens(shown, embeddings.float())
+        prompt = network.embed_prompt(before.expand(len(after), -1), image, after)
+        hidden = hidden_states(network.llm, inputs_embeds=prompt)
+        start = prompt.shape[1] - after.shape[1]
+        outcome = next_token_loss(network.llm, hidden.last[:, start - 1 : -1], labels, weights)
+        if self.choices and choice_ends is not None:
+            outcome = self.choices(outcome, hidden, choice_ends + start, right_choice)
+        return outcome
 
 
 class LanguageObjective(Objective):

@@ -13,7 +13,7 @@ import yaml
 from med2e3.errors import InputError
 from med2e3.training.exercises import EXERCISES
 
-OBJECTIVES = ("answer", "contrast", "evidence", "language", "words")
+OBJECTIVES = ("answer", "contrast", "evidence", "ideal", "language", "words")
 
 TRAINABLE = (
     "llm",
@@ -254,6 +254,7 @@ def _stage(found: _Settings, common: dict[str, Any], optimizer: str) -> Stage:
     needed = {
         "contrast": {"vision2d_model", "vision3d_model"},
         "evidence": set(TRAINABLE) - {"llm"},
+        "ideal": {"llm"},
         "language": {"llm"},
         "answer": set(TRAINABLE),
         "words": set(TRAINABLE) - {"llm", "text_model", "text_mlp"},

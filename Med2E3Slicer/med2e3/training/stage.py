@@ -31,6 +31,7 @@ from med2e3.training.objectives import (
     AnswerObjective,
     ContrastObjective,
     EvidenceObjective,
+    IdealObjective,
     LanguageObjective,
     Objective,
     WordsObjective,
@@ -158,6 +159,8 @@ def _objective(stage: Stage, model: LoadedModel) -> Objective:
         return EvidenceObjective(model, stage.train, stage.patch_evidence, stage.words)
     if stage.objective == "words":
         return WordsObjective(model, stage.train)
+    if stage.objective == "ideal":
+        return IdealObjective(model, stage.train, stage.choices)
     return AnswerObjective(
         model, stage.train, stage.evidence, stage.patch_evidence, stage.choices, stage.words
     )
@@ -198,6 +201,7 @@ def _batches(
             patches_2d=_patches_2d(model) if "vision2d_model" in stage.train else None,
         )
     kept: dict[str, Features] = {}
+    ideal = stage.objective == "ideal"
     if stage.cache_features:
         with first_process_first():
             kept = _features(stage, model, records, images, features, progress)
@@ -221,9 +225,13 @@ def _batches(
         letter_weight=stage.letter_weight,
         finding_weight=stage.finding_weight,
         choices=bool(stage.choices),
-        evidence_slices=slices if evidence or stage.evidence else None,
+        evidence_slices=slices if evidence or ideal or stage.evidence else None,
         evidence_grid=_patches_2d(model) if stage.patch_evidence else None,
-        word_grids=_token_grids(model) if stage.words or stage.objective == "words" else None,
+        word_grids=_token_grids(model)
+        if stage.words or stage.objective in ("ideal", "words")
+        else None,
+        images=not ideal,
+        reports=stage.reports,
     )
 
 

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from med2e3.training.texts import Texts
 
 
+_SLACK = 0.1
+"""How far ideal tokens may miss the products that they shall have, to stay short where there are
+about as many words as dimensions."""
+
+
 class PatchWords:
     """The words of what the patches of synthetic volumes show, as tokens of the language model:
     ``ids`` [words], those of all volumes."""
@@ -106,6 +111,22 @@ class WordReader(nn.Module):
         right = truth > 0
         read = ((logits.detach() > 0) & right).sum() / right.sum()
         return pair_loss(logits, truth), read
+
+
+def ideal_tokens(shown: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
+    """Tokens off which nothing but what they show can be read: [..., width].
+
+    ``shown`` [..., words] from 0 to 1 is how much of a token shows what has a word, and
+    ``embeddings`` [words, width] are the words'. The product of a token with the embedding of a
+    word that it shows is that of an embedding with itself, and 0 with those of all others, as far
+    as there is room for it.
+    """
+    products = embeddings.square().sum(dim=1).mean()
+    among = embeddings.T @ embeddings
+    among.diagonal().add_(_SLACK * products)
+    wanted = products * shown @ embeddings
+    tokens: torch.Tensor = torch.linalg.solve(among, wanted.flatten(0, -2).T).T
+    return tokens.reshape(wanted.shape)
 
 
 def _is_known(record: Record) -> bool:
