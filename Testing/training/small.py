@@ -122,6 +122,10 @@ def recipe() -> dict[str, object]:
         "stages": [
             {"name": "language", "objective": "language", "train": {"llm": 1e-3}},
             {
+                "name": "ideal", "objective": "ideal", "after": ["language"], "reports": 0.5,
+                "train": {"llm": 1e-3}, "questions_per_volume": 2, "choices": 1.0,
+            },
+            {
                 "name": "contrast", "objective": "contrast", "slices_per_volume": 3,
                 "train": {"vision2d_model": 1e-3, "vision3d_model": 1e-3, "text_model": 1e-3},
                 "optimizer": "muon", "trainer": {"per_device_train_batch_size": 3},
@@ -137,7 +141,7 @@ def recipe() -> dict[str, object]:
                 "questions_per_volume": 2, "cache_features": True, "words": 1.0,
             },
             {
-                "name": "align", "objective": "answer", "after": ["language", "evidence"],
+                "name": "align", "objective": "answer", "after": ["ideal", "evidence"],
                 "evidence": 0.2, "patch_evidence": 0.5, "choices": 1.0, "words": 0.5,
                 "train": {"vision2d_connector": 1e-3, "vision3d_connector": 1e-3, "text_mlp": 1e-3},
                 "questions_per_volume": 2, "cache_features": True,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from med2e3.errors import InputError
 from med2e3.training.evidence import (
+    even_scores,
     evidence_loss,
     evidence_of,
     patch_evidence_of,
@@ -46,6 +47,16 @@ def numbers(masks):
 )
 def test_each_finding_is_a_thing_of_its_own_and_a_whole_volume_is_none(truth, things):
     assert numbers(evidence_of(asked(**truth), SLICES)) == things
+
+
+def test_scores_are_shared_out_evenly_among_things_and_then_among_their_slices():
+    masks = torch.zeros(3, 2, SLICES, dtype=torch.bool)
+    masks[0, 0, 1:3] = masks[0, 1, 5] = masks[1, 0, 4] = True
+    scores = even_scores(masks)
+    assert scores[0].tolist() == [0, 0.25, 0.25, 0, 0, 0.5, 0, 0]
+    assert scores[1].tolist() == [0, 0, 0, 0, 1, 0, 0, 0]
+    assert scores[2].tolist() == [1 / SLICES] * SLICES
+    assert even_scores(masks[:, :0]).tolist() == [[1 / SLICES] * SLICES] * 3
 
 
 def test_of_other_data_nothing_is_known():

@@ -14,7 +14,7 @@ import torch.nn.functional as functional
 from med2e3.errors import InputError
 from med2e3.inference import VolumeSession
 from med2e3.training.examples import AnswerBatches, LanguageBatches, Volumes
-from med2e3.training.objectives import AnswerObjective, EvidenceObjective
+from med2e3.training.objectives import AnswerObjective, EvidenceObjective, IdealObjective
 from med2e3.training.texts import Texts
 from training.small import KINDS, SIZE, with_choices
 
@@ -226,6 +226,29 @@ def test_in_the_language_stage_reports_come_as_often_as_their_share_says(made):
         assert sum(written in text for text in told) == times * count
     with pytest.raises(InputError, match="no report among the records"):
         LanguageBatches(others, Texts(model), 0, {}, reports=0.5)
+
+
+def test_the_language_model_reads_ideal_tokens_of_what_the_records_tell(made):
+    model, records, images = made
+    grids = {"evidence_slices": SIZE[0], "word_grids": ((SIZE[0], 4, 4), (2, 2, 2))}
+    batches = AnswerBatches(records, Texts(model), Volumes(images, 0, False), images=False, **grids)
+    report = next(i for i, one in enumerate(records) if one.phantom["asked"] == "report")
+    batch = batches([(0, report)])
+    assert "volumes" not in batch
+    objective = IdealObjective(model, ["llm"]).train()
+    model.zero_grad()
+    found = objective(**batch)
+    found["loss"].backward()
+    assert {
+        name.split(".")[0] for name, one in model.named_parameters() if one.grad is not None
+    } == {"llm"}
+    # Each of these is part of what the language model is shown.
+    for part in ("2d", "3d"):
+        other = batch | {"words": batch["words"] | {part: -batch["words"][part]}}
+        assert objective(**other)["loss"] != found["loss"]
+    elsewhere = batch["evidence"].roll(3, dims=2)
+    assert elsewhere.any()
+    assert objective(**(batch | {"evidence": elsewhere}))["loss"] != found["loss"]
 
 
 def test_patches_are_not_read_where_they_do_not_count(made):

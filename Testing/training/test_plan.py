@@ -32,7 +32,8 @@ def test_a_new_stage_of_an_extending_file_comes_before_the_one_that_follows_it_t
     )
     plan = read_plan(changed)
     assert [stage.name for stage in plan.stages] == [
-        "language", "contrast", "words", "evidence", "first", "again", "align", "tune", "last"
+        "language", "ideal", "contrast", "words", "evidence", "first", "again", "align", "tune",
+        "last",
     ]  # fmt: skip
     assert plan.stage("align").after == ("again",)
 
@@ -49,7 +50,7 @@ def test_single_settings_can_be_changed(tmp_path):
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
-        ("stages.tune.sped=1", r"no setting stages\[5\].sped"),
+        ("stages.tune.sped=1", r"no setting stages\[6\].sped"),
         ("stages.tune.train.vision=1", "not vision"),
         ("stages.tune.train.llm=-1", "a learning rate above 0"),
         (

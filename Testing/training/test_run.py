@@ -57,6 +57,7 @@ def test_a_run_through_all_stages_leaves_a_model_that_answers(trained):
     ("stage", "before", "learned"),
     [
         ("language", "initial", {"llm"}),
+        ("ideal", "stages/language/model", {"llm"}),
         ("contrast", "initial", {"vision2d_model", "vision3d_model"}),
         # text_mlp and the text encoder are kept with the 3D connector and the 3D encoder.
         ("words", "stages/contrast/model", {"vision2d_connector", "vision3d_connector"}),
@@ -70,7 +71,7 @@ def test_a_run_through_all_stages_leaves_a_model_that_answers(trained):
     ],
 )
 def test_a_stage_changes_the_parts_that_it_trains_and_no_others(trained, stage, before, learned):
-    # The language model of align differs from evidence's because it comes from the stage language.
+    # The language model of align differs from evidence's because it comes from the stage ideal.
     old = weights(trained / "out" / before)
     new = weights(trained / "out" / "stages" / stage / "model")
     assert {part for part in PARTS if not same(old, new, part)} == learned
@@ -78,7 +79,7 @@ def test_a_stage_changes_the_parts_that_it_trains_and_no_others(trained, stage, 
 
 def test_align_goes_on_from_both_branches_untouched(trained):
     new = weights(trained / "out" / "stages" / "align" / "model")
-    for stage, part in (("language", "llm"), ("evidence", "vision3d_model")):
+    for stage, part in (("ideal", "llm"), ("evidence", "vision3d_model")):
         assert same(new, weights(trained / "out" / "stages" / stage / "model"), part)
 
 

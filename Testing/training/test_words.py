@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from med2e3.errors import InputError
 from med2e3.training.examples import AnswerBatches, Volumes
 from med2e3.training.objectives import AnswerObjective, EvidenceObjective, WordsObjective
 from med2e3.training.texts import Texts
-from med2e3.training.words import PatchWords, WordReader
+from med2e3.training.words import PatchWords, ideal_tokens, word_loss
 from training.small import SIZE
 
 GRID_2D = (SIZE[0], 4, 4)
@@ -93,26 +94,43 @@ def test_records_that_do_not_tell_what_patches_show_are_refused(made):
         PatchWords(untold, Texts(model))
 
 
-def test_a_reader_learns_to_tell_words_by_their_embeddings():
+def test_off_an_ideal_token_what_it_shows_is_read_and_nothing_else():
+    torch.manual_seed(0)
+    embeddings = torch.randn(40, 64)
+    shown = (torch.rand(3, 5, 40) < 0.1).float()
+    tokens = ideal_tokens(shown, embeddings)
+    assert tokens.shape == (3, 5, 64)
+    products = tokens @ embeddings.T / embeddings.square().sum(dim=1).mean()
+    assert (products - shown).abs().max() < 0.5
+    assert torch.equal(products > 0.5, shown > 0)
+    # Fused tokens are those of fused volumes, for all of it is linear.
+    mixed = ideal_tokens(0.3 * shown[0] + 0.7 * shown[1], embeddings)
+    torch.testing.assert_close(mixed, 0.3 * tokens[0] + 0.7 * tokens[1], rtol=1e-4, atol=1e-4)
+
+
+def test_tokens_that_learn_from_the_word_loss_become_ideal():
     torch.manual_seed(0)
     embeddings = torch.randn(5, 16)
     truth = torch.randint(0, 2, (40, 5)) * 2 - 1
+    truth[:10] = 0
     tokens = torch.zeros(40, 16, requires_grad=True)
-    reader = WordReader(7)
-    ids = torch.tensor([0, 2, 3, 5, 6])
-    optimizer = torch.optim.Adam([tokens, *reader.parameters()], lr=0.1)
-    before, read = reader(tokens, embeddings, ids, truth)
-    assert read == 0
-    for _ in range(100):
+    optimizer = torch.optim.Adam([tokens], lr=0.1)
+    before, read = word_loss(tokens, embeddings, truth)
+    assert (before.item(), read.item()) == (pytest.approx(1), 0)
+    for _ in range(200):
         optimizer.zero_grad()
-        loss, read = reader(tokens, embeddings, ids, truth)
+        loss, read = word_loss(tokens, embeddings, truth)
         loss.backward()
         optimizer.step()
-    assert loss < before / 4
+    assert loss < 0.01
     assert read > 0.95
-    # The embeddings tell the words apart, so those of what is shown have the larger products.
-    products = (tokens @ embeddings.T).detach()
-    assert products[truth > 0].mean() > products[truth < 0].mean() + 1
+    wanted = ideal_tokens((truth[10:].float() + 1) / 2, embeddings)
+    torch.testing.assert_close(tokens[10:].detach(), wanted, rtol=0, atol=0.2)
+    # Of the first ten nothing is known.
+    assert tokens[:10].abs().max() == 0
+    lost, read = word_loss(tokens, embeddings, torch.zeros_like(truth))
+    assert lost == 0
+    assert math.isnan(read)
 
 
 def test_words_count_beside_all_else_and_move_the_connectors_alone(made):
@@ -153,12 +171,13 @@ def test_words_alone_teach_nothing_of_slices(made):
     )
     batch = batches([(0, 1), (0, 4)])
     learning = ["vision2d_connector", "vision3d_connector", "text_mlp"]
-    words, evidence = WordsObjective(model, learning), EvidenceObjective(model, [], words=1.0)
+    model.zero_grad()
+    words = WordsObjective(model, learning)
     words(**batch)["loss"].backward()
     assert all(p.grad is not None for p in model.vision2d_connector.parameters())
     assert all(p.grad is None for p in model.text_mlp.parameters())
     with torch.no_grad():
         shown = torch.ones(2, 1, SIZE[0], dtype=torch.bool)
-        whole = evidence.eval()(**batch, evidence=shown)
+        whole = EvidenceObjective(model, [], words=1.0).eval()(**batch, evidence=shown)
     # Where all slices are right, no score is wrong, and the words alone are left of the loss.
     assert words.eval()(**batch)["loss"].item() == pytest.approx(whole["loss"].item(), abs=1e-5)

@@ -20,7 +20,7 @@ from med2e3.model import EncodedVolume, Med2E3, ScoredVolume
 from med2e3.training.choices import ChoiceJudge
 from med2e3.training.evidence import even_scores, evidence_loss
 from med2e3.training.pairs import pair_loss, recall
-from med2e3.training.words import WordReader, ideal_tokens
+from med2e3.training.words import ideal_tokens, word_loss
 
 IGNORED = -100
 """The label of a token that is read and not learned."""
@@ -75,10 +75,6 @@ class ScoredObjective(Objective):
         super().__init__(network, trained)
         self._patch_evidence = patch_evidence
         self._words_count = words
-        vocabulary = network.llm.get_input_embeddings().num_embeddings
-        self.readers = nn.ModuleDict(
-            {kind: WordReader(vocabulary) for kind in ("2d", "3d") if words}
-        )
 
     def _encode(
         self,
@@ -123,10 +119,10 @@ class ScoredObjective(Objective):
         encoded: Sequence[EncodedVolume],
         words: Mapping[str, torch.Tensor] | None,
     ) -> Outcome:
-        """``outcome`` with how well words can be read off both encoders' tokens, if that counts:
-        of the words ``ids`` [words] what is true of the tokens ``2d`` and ``3d``
+        """``outcome`` with how much both encoders' tokens look like the words of what they show, if
+        that counts: of the words ``ids`` [words] what is true of the tokens ``2d`` and ``3d``
         [volumes, tokens, words]."""
-        if not self.readers or words is None:
+        if not self._words_count or words is None:
             return outcome
         # The tokens shall come to the words, and not the words to the tokens.
         embeddings = self.network.llm.get_input_embeddings()(words["ids"]).detach()
@@ -135,8 +131,8 @@ class ScoredObjective(Objective):
             "3d": torch.cat([one.tokens_3d for one in encoded]),
         }
         found = {
-            kind: reader(tokens[kind], embeddings, words["ids"], words[kind].flatten(0, 1))
-            for kind, reader in self.readers.items()
+            kind: word_loss(seen, embeddings, words[kind].flatten(0, 1))
+            for kind, seen in tokens.items()
         }
         lost = torch.stack([loss for loss, _ in found.values()]).mean()
         shares = {f"word_{kind}_accuracy": read for kind, (_, read) in found.items()}

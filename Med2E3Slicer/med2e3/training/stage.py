@@ -41,6 +41,7 @@ from med2e3.training.processes import first_process_first, once
 from med2e3.training.records import Progress, Record
 from med2e3.training.texts import Texts
 from med2e3.training.trainer import Batches, StageTrainer
+from med2e3.training.words import tells_words
 
 _STATE = "trainer_state.json"
 """What the trainer writes last into a checkpoint, so that one without it was cut short."""
@@ -216,6 +217,8 @@ def _batches(
                 "(phantom.slices), and there are none; make the data with `med2e3 phantom "
                 "dataset`, or take the stage out."
             )
+    if ideal:
+        records = [record for record in records if tells_words(record)]
     return AnswerBatches(
         records,
         texts,

@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from med2e3.errors import InputError
 from med2e3.phantoms.cover import SEEN, Cover, most_covered
 from med2e3.phantoms.naming import name_of, phase_name
 from med2e3.training.augmentation import PLAIN, View
-from med2e3.training.pairs import pair_loss
 from med2e3.training.records import Record
 
 if TYPE_CHECKING:
@@ -39,7 +37,7 @@ class PatchWords:
 
     def __init__(self, records: Sequence[Record], texts: Texts) -> None:
         self._texts = texts
-        truths = {record.volume: record.phantom for record in records if _is_known(record)}
+        truths = {record.volume: record.phantom for record in records if tells_words(record)}
         if not truths:
             raise InputError(
                 "Words of what patches show need records that tell it (phantom.cover), and there "
@@ -65,7 +63,7 @@ class PatchWords:
         words of the whole volume (plane, phase, region) are true of every patch that shows
         something."""
         patches = math.prod(grid)
-        if cover is None or not _is_known(record):
+        if cover is None or not tells_words(record):
             return np.zeros((patches, len(self.ids)), np.int8)
         known = record.phantom or {}
         shown = most_covered(cover, grid).reshape(len(cover), patches)
@@ -85,34 +83,6 @@ class PatchWords:
         return [self._columns[int(number)] for number in self._texts.plain(view.of_text(text))]
 
 
-class WordReader(nn.Module):
-    """Reads words off tokens, by their products with the words' embeddings. It is dropped after the
-    stage; ``vocabulary`` is how many words the language model has."""
-
-    def __init__(self, vocabulary: int) -> None:
-        super().__init__()
-        # SigLIP's own: wrong pairs are many, so begin by saying that all are. Common words and rare
-        # ones differ, and the tokens shall not have to say so.
-        self._biases = nn.Parameter(torch.full((vocabulary,), -4.0))
-        self._scale = nn.Parameter(torch.zeros(()))
-
-    def forward(
-        self,
-        tokens: torch.Tensor,
-        embeddings: torch.Tensor,
-        ids: torch.Tensor,
-        truth: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss of a token over all words, and the share of right words that were read.
-        ``tokens`` [n, width], ``embeddings`` [words, width] of the words ``ids`` [words], and
-        ``truth`` [n, words] as of :class:`PatchWords`."""
-        products = tokens.float() @ embeddings.float().T
-        logits = self._scale.exp() * products + self._biases[ids]
-        right = truth > 0
-        read = ((logits.detach() > 0) & right).sum() / right.sum()
-        return pair_loss(logits, truth), read
-
-
 def ideal_tokens(shown: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
     """Tokens off which nothing but what they show can be read: [..., width].
 
@@ -129,7 +99,29 @@ def ideal_tokens(shown: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
     return tokens.reshape(wanted.shape)
 
 
-def _is_known(record: Record) -> bool:
+def word_loss(
+    tokens: torch.Tensor, embeddings: torch.Tensor, truth: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """How far ``tokens`` [n, width] are from the ideal ones, as a share of their length, squared;
+    and the share of the words shown that can be read off them.
+
+    ``embeddings`` [words, width], and ``truth`` [n, words] as of :class:`PatchWords`. What nobody
+    knows of a token counts as shown by half, and a token of which nothing is known does not
+    count. Where that is all of them, 0 and no number (nan)."""
+    known = (truth != 0).any(dim=1)
+    if not known.any():
+        return tokens.sum() * 0, tokens.new_tensor(math.nan)
+    tokens, truth, embeddings = tokens[known].float(), truth[known], embeddings.float()
+    ideal = ideal_tokens((truth.float() + 1) / 2, embeddings)
+    lost = (tokens - ideal).square().sum(dim=1).mean() / ideal.square().sum(dim=1).mean()
+    half = embeddings.square().sum(dim=1).mean() / 2
+    shown = truth > 0
+    read = ((tokens.detach() @ embeddings.T > half) & shown).sum() / shown.sum()
+    return lost, read
+
+
+def tells_words(record: Record) -> bool:
+    """Whether a record tells what each patch of its volume shows."""
     return "cover" in (record.phantom or {})
 
 
