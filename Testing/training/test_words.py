@@ -13,7 +13,7 @@ from med2e3.errors import InputError
 from med2e3.training.examples import AnswerBatches, Volumes
 from med2e3.training.objectives import AnswerObjective, EvidenceObjective, WordsObjective
 from med2e3.training.texts import Texts
-from med2e3.training.words import PatchWords, ideal_tokens, word_loss
+from med2e3.training.words import FINDING, PatchWords, ideal_tokens, loudness, word_loss
 from training.small import SIZE
 
 GRID_2D = (SIZE[0], 4, 4)
@@ -46,7 +46,10 @@ def test_a_patch_has_the_words_of_what_it_shows(made):
     beside = true_of(words, model, truth[place, 3, 3], asked)
     assert {"lung", "axial"} <= beside
     assert finding["kind"] not in beside
-    assert set(np.unique(truth)) == {-1, 1}
+    assert set(np.unique(truth)) == {-1, 1, FINDING}
+    # The finding's organ is louder than the organs beside, which tells which of them has it.
+    assert set(truth[place, 1, 1, columns_of(words, model, "left lung")]) == {FINDING}
+    assert set(truth[place, 3, 3, columns_of(words, model, "lung")]) == {1}
 
 
 def test_what_only_grazes_a_patch_is_neither_true_nor_false_of_it(made):
@@ -124,7 +127,7 @@ def test_tokens_that_learn_from_the_word_loss_become_ideal():
         optimizer.step()
     assert loss < 0.01
     assert read > 0.95
-    wanted = ideal_tokens((truth[10:].float() + 1) / 2, embeddings)
+    wanted = ideal_tokens(loudness(truth[10:]), embeddings)
     torch.testing.assert_close(tokens[10:].detach(), wanted, rtol=0, atol=0.2)
     # Of the first ten nothing is known.
     assert tokens[:10].abs().max() == 0

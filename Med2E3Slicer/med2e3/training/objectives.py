@@ -20,7 +20,7 @@ from med2e3.model import EncodedVolume, Med2E3, ScoredVolume
 from med2e3.training.choices import ChoiceJudge
 from med2e3.training.evidence import even_scores, evidence_loss
 from med2e3.training.pairs import pair_loss, recall
-from med2e3.training.words import ideal_tokens, word_loss
+from med2e3.training.words import ideal_tokens, loudness, word_loss
 
 IGNORED = -100
 """The label of a token that is read and not learned."""
@@ -307,7 +307,7 @@ class IdealObjective(Objective):
         on, and on all slices where it depends on none."""
         network = self.network
         scores = even_scores(evidence)
-        shown_2d, shown_3d = ((words[kind].float() + 1) / 2 for kind in ("2d", "3d"))
+        shown_2d, shown_3d = (loudness(words[kind]) for kind in ("2d", "3d"))
         slices, count = scores.shape[1], shown_2d.shape[2]
         of_slices = shown_2d.view(len(shown_2d), slices, -1, count)[volume_of]
         shown = torch.cat([shown_3d[volume_of], torch.einsum("ns,nspw->npw", scores, of_slices)], 1)

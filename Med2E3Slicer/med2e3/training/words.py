@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from med2e3.training.texts import Texts
 
 
+FINDING = 6
+"""How many times as loud as the words of organs those of findings are. Among a patch's organs they
+would tell neither which of them has the finding nor, fused with other slices, that there is one."""
+
 _SLACK = 0.1
 """How far ideal tokens may miss the products that they shall have, to stay short where there are
 about as many words as dimensions."""
@@ -56,8 +60,9 @@ class PatchWords:
     def truth(
         self, record: Record, cover: Cover | None, grid: tuple[int, int, int], view: View = PLAIN
     ) -> NDArray[np.int8]:
-        """[patches, words] of a ``grid`` of patches (slices, rows, columns) of a record's volume: 1
-        where a patch shows what has the word, -1 where it does not, 0 where nobody knows.
+        """[patches, words] of a ``grid`` of patches (slices, rows, columns) of a record's volume:
+        how loud a word is where a patch shows what has it (1, or :data:`FINDING` where that is a
+        finding), -1 where it does not, 0 where nobody knows.
 
         ``cover`` is as of :func:`~med2e3.phantoms.cover.cover_of`, None where nobody knows. The
         words of the whole volume (plane, phase, region) are true of every patch that shows
@@ -72,24 +77,36 @@ class PatchWords:
         for number, text in enumerate(_words_of_things(known)):
             for column in self._columns_of(text, view):
                 things.setdefault(column, []).append(number)
+        findings = len(known["findings"])
         for column, numbers in things.items():
             most = shown[numbers].max(axis=0)
             truth[:, column] = np.where(most >= SEEN, 1, np.where(most == 0, -1, 0))
+            of_findings = [number for number in numbers if number < findings]
+            if of_findings:
+                truth[shown[of_findings].max(axis=0) >= SEEN, column] = FINDING
         columns = self._columns_of(_words_of_whole(known), view)
-        truth[:, columns] = (shown.max(axis=0) >= SEEN)[:, None]
+        # Words may have a piece in common with what is louder.
+        seen = (shown.max(axis=0) >= SEEN).astype(np.int8)
+        truth[:, columns] = np.maximum(truth[:, columns], seen[:, None])
         return truth
 
     def _columns_of(self, text: str, view: View) -> list[int]:
         return [self._columns[int(number)] for number in self._texts.plain(view.of_text(text))]
 
 
+def loudness(truth: torch.Tensor) -> torch.Tensor:
+    """How loud each word shall be of what tokens show: ``truth`` as of :class:`PatchWords`, with 0
+    for what is not shown, and a half where nobody knows."""
+    return torch.where(truth > 0, truth, (truth + 1) / 2).float()
+
+
 def ideal_tokens(shown: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
     """Tokens off which nothing but what they show can be read: [..., width].
 
-    ``shown`` [..., words] from 0 to 1 is how much of a token shows what has a word, and
-    ``embeddings`` [words, width] are the words'. The product of a token with the embedding of a
-    word that it shows is that of an embedding with itself, and 0 with those of all others, as far
-    as there is room for it.
+    ``shown`` [..., words] is how loud each word shall be, 0 for those of what a token does not
+    show, and ``embeddings`` [words, width] are the words'. The product of a token with the
+    embedding of a word of loudness 1 is that of an embedding with itself, as far as there is room
+    for it, and with those of the others it is as their loudness is.
     """
     products = embeddings.square().sum(dim=1).mean()
     among = embeddings.T @ embeddings
@@ -106,13 +123,13 @@ def word_loss(
     and the share of the words shown that can be read off them.
 
     ``embeddings`` [words, width], and ``truth`` [n, words] as of :class:`PatchWords`. What nobody
-    knows of a token counts as shown by half, and a token of which nothing is known does not
+    knows of a token counts as :func:`loudness` says, and a token of which nothing is known does not
     count. Where that is all of them, 0 and no number (nan)."""
     known = (truth != 0).any(dim=1)
     if not known.any():
         return tokens.sum() * 0, tokens.new_tensor(math.nan)
     tokens, truth, embeddings = tokens[known].float(), truth[known], embeddings.float()
-    ideal = ideal_tokens((truth.float() + 1) / 2, embeddings)
+    ideal = ideal_tokens(loudness(truth), embeddings)
     lost = (tokens - ideal).square().sum(dim=1).mean() / ideal.square().sum(dim=1).mean()
     half = embeddings.square().sum(dim=1).mean() / 2
     shown = truth > 0
