@@ -162,7 +162,7 @@ def test_a_full_disk_ends_with_a_sentence(trained, tmp_path, monkeypatch):
 
 def test_a_stage_wants_those_before_it(trained, tmp_path):
     plan = read_plan(trained / "recipe.yaml")
-    with pytest.raises(InputError, match="goes on from language, which is not finished"):
+    with pytest.raises(InputError, match="goes on from ideal, which is not finished"):
         train(plan, trained / "data", tmp_path / "out", stages=["align"])
 
 
