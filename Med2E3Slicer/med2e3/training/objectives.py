@@ -263,13 +263,9 @@ class AnswerObjective(ScoredObjective):
         encoded = self._encode(volumes, features_2d, features_3d)
         scored = self._score(encoded, volume_of, text_ids, text_mask)
         image = torch.stack([one.tokens for one in scored])
-        prompt = network.embed_prompt(before.expand(len(after), -1), image, after)
-        # Padding is on the right and attention looks to the left, so no mask is needed.
-        hidden = hidden_states(network.llm, inputs_embeds=prompt)
-        start = prompt.shape[1] - after.shape[1]
-        outcome = next_token_loss(network.llm, hidden.last[:, start - 1 : -1], labels, weights)
-        if self.choices and choice_ends is not None:
-            outcome = self.choices(outcome, hidden, choice_ends + start, right_choice)
+        outcome = answer_loss(
+            network, image, before, after, labels, weights, self.choices, choice_ends, right_choice
+        )
         outcome = self._read_words(outcome, encoded, words)
         if evidence is None:
             return outcome
@@ -313,13 +309,9 @@ class IdealObjective(Objective):
         shown = torch.cat([shown_3d[volume_of], torch.einsum("ns,nspw->npw", scores, of_slices)], 1)
         embeddings = network.llm.get_input_embeddings()(words["ids"]).detach()
         image = ideal_tokens(shown, embeddings.float())
-        prompt = network.embed_prompt(before.expand(len(after), -1), image, after)
-        hidden = hidden_states(network.llm, inputs_embeds=prompt)
-        start = prompt.shape[1] - after.shape[1]
-        outcome = next_token_loss(network.llm, hidden.last[:, start - 1 : -1], labels, weights)
-        if self.choices and choice_ends is not None:
-            outcome = self.choices(outcome, hidden, choice_ends + start, right_choice)
-        return outcome
+        return answer_loss(
+            network, image, before, after, labels, weights, self.choices, choice_ends, right_choice
+        )
 
 
 class LanguageObjective(Objective):
@@ -531,6 +523,30 @@ def hidden_states(llm: Any, **inputs: torch.Tensor) -> HiddenStates:
     found = llm.get_decoder()(**inputs, use_cache=False, output_hidden_states=True)
     # The first of these is before any layer.
     return HiddenStates(found.last_hidden_state, found.hidden_states[len(found.hidden_states) // 2])
+
+
+def answer_loss(
+    network: Med2E3,
+    image: torch.Tensor,
+    before: torch.Tensor,
+    after: torch.Tensor,
+    labels: torch.Tensor,
+    weights: torch.Tensor | None,
+    choices: JudgedChoices | None,
+    choice_ends: torch.Tensor | None,
+    right_choice: torch.Tensor | None,
+) -> Outcome:
+    """How well the answers in ``after`` [n, length] are told from the tokens ``image``
+    [n, tokens, width], and their choices judged if there is a judge; the rest as of
+    :class:`AnswerObjective`."""
+    prompt = network.embed_prompt(before.expand(len(after), -1), image, after)
+    # Padding is on the right and attention looks to the left, so no mask is needed.
+    hidden = hidden_states(network.llm, inputs_embeds=prompt)
+    start = prompt.shape[1] - after.shape[1]
+    outcome = next_token_loss(network.llm, hidden.last[:, start - 1 : -1], labels, weights)
+    if choices and choice_ends is not None:
+        outcome = choices(outcome, hidden, choice_ends + start, right_choice)
+    return outcome
 
 
 def next_token_loss(

@@ -45,16 +45,17 @@ class Stage:
     volume the contrast stage draws, and ``pooling`` ("mean" or "class") what of the 3D encoder it
     holds against a text. ``exercises`` are the shares of what the language stage reads that only
     drill looking something up, by kind (:data:`med2e3.training.exercises.EXERCISES`), and
-    ``reports`` the share of its records that are reports, each of which comes the more often for it
-    (at 0 as often as the data has it). In the stages that answer, ``letter_weight`` is how many
-    other tokens the letter counts that an answer begins with, ``finding_weight`` how many each
-    token does of a report's sentences that tell findings (both 1 as released), and ``evidence`` how
-    much it counts that the scores lie on the slices that the answer depends on; ``patch_evidence``,
-    there and in the evidence stage, how much it counts beside the slices that the patches which
-    make up their scores show the findings; ``words``, there too, that the tokens of what a patch
-    shows look like the words for it, see :mod:`med2e3.training.words`; and ``choices``, in the
-    stages that answer and in the language stage, that the choices of closed questions are judged
-    where they stand, see :mod:`med2e3.training.choices` (all 0 as released).
+    ``reports`` the share of the records, there and in the stages that answer, that are reports,
+    each of which comes the more often for it (at 0 as often as the data has it). In the stages that
+    answer (objectives "answer" and "ideal"), ``letter_weight`` is how many other tokens the letter
+    counts that an answer begins with, and ``finding_weight`` how many each token does of a report's
+    sentences that tell findings (both 1 as released); ``choices``, there and in the language stage,
+    how much it counts that the choices of closed questions are judged where they stand, see
+    :mod:`med2e3.training.choices`. Where there are images, ``evidence`` is how much it counts that
+    the scores lie on the slices that the answer depends on; ``patch_evidence``, there and in the
+    evidence stage, how much it counts beside the slices that the patches which make up their scores
+    show the findings; and ``words``, there too, that the tokens of what a patch shows look like the
+    words for it, see :mod:`med2e3.training.words` (all 0 as released).
     ``lora`` has peft's ``LoraConfig`` arguments; then the language model learns through adapters,
     which are merged into its weights in the end. ``optimizer`` is "adamw" (or what ``trainer``
     names) or "muon", see :mod:`med2e3.training.optimizers`.
