@@ -106,6 +106,9 @@ def test_off_an_ideal_token_what_it_shows_is_read_and_nothing_else():
     products = tokens @ embeddings.T / embeddings.square().sum(dim=1).mean()
     assert (products - shown).abs().max() < 0.5
     assert torch.equal(products > 0.5, shown > 0)
+    # In mixed precision they are the same.
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(ideal_tokens(shown, embeddings), tokens)
     # Fused tokens are those of fused volumes, for all of it is linear.
     mixed = ideal_tokens(0.3 * shown[0] + 0.7 * shown[1], embeddings)
     torch.testing.assert_close(mixed, 0.3 * tokens[0] + 0.7 * tokens[1], rtol=1e-4, atol=1e-4)

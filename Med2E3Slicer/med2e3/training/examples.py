@@ -95,7 +95,6 @@ class AnswerBatches:
         and of its 3D tokens, where they shall tell the words of what each shows; ``choices`` is
         true where they shall tell which choices are right, and ``images`` false where neither
         volumes nor features are wanted; ``reports`` is as of :class:`LanguageBatches`."""
-        self._records = _with_reports(records, reports)
         self._images = images
         self._evidence_slices = evidence_slices
         self._evidence_grid = evidence_grid
@@ -106,6 +105,7 @@ class AnswerBatches:
         self._volumes = volumes
         self._word_grids = word_grids
         self._words = PatchWords(records, texts) if word_grids else None
+        self._records = _with_reports(records, reports)
         self._features_2d = features_2d
         self._features_3d = features_3d
         self.cut_answers: set[str] = set()

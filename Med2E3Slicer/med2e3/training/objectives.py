@@ -308,7 +308,7 @@ class IdealObjective(Objective):
         of_slices = shown_2d.view(len(shown_2d), slices, -1, count)[volume_of]
         shown = torch.cat([shown_3d[volume_of], torch.einsum("ns,nspw->npw", scores, of_slices)], 1)
         embeddings = network.llm.get_input_embeddings()(words["ids"]).detach()
-        image = ideal_tokens(shown, embeddings.float())
+        image = ideal_tokens(shown, embeddings)
         return answer_loss(
             network, image, before, after, labels, weights, self.choices, choice_ends, right_choice
         )

@@ -45,7 +45,8 @@ class PatchWords:
         if not truths:
             raise InputError(
                 "Words of what patches show need records that tell it (phantom.cover), and there "
-                "are none; make the data with `med2e3 phantom dataset`, or take words out."
+                "are none; make the data with `med2e3 phantom dataset`, or take words out, or "
+                "the stage that needs them."
             )
         said = {
             text
@@ -108,11 +109,14 @@ def ideal_tokens(shown: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
     embedding of a word of loudness 1 is that of an embedding with itself, as far as there is room
     for it, and with those of the others it is as their loudness is.
     """
-    products = embeddings.square().sum(dim=1).mean()
-    among = embeddings.T @ embeddings
-    among.diagonal().add_(_SLACK * products)
-    wanted = products * shown @ embeddings
-    tokens: torch.Tensor = torch.linalg.solve(among, wanted.flatten(0, -2).T).T
+    # Equations are solved in float32 whatever the rest is in.
+    with torch.autocast(embeddings.device.type, enabled=False):
+        embeddings = embeddings.float()
+        products = embeddings.square().sum(dim=1).mean()
+        among = embeddings.T @ embeddings
+        among.diagonal().add_(_SLACK * products)
+        wanted = products * shown @ embeddings
+        tokens: torch.Tensor = torch.linalg.solve(among, wanted.flatten(0, -2).T).T
     return tokens.reshape(wanted.shape)
 
 
@@ -128,9 +132,10 @@ def word_loss(
     known = (truth != 0).any(dim=1)
     if not known.any():
         return tokens.sum() * 0, tokens.new_tensor(math.nan)
-    tokens, truth, embeddings = tokens[known].float(), truth[known], embeddings.float()
+    tokens, truth = tokens[known].float(), truth[known]
     ideal = ideal_tokens(loudness(truth), embeddings)
     lost = (tokens - ideal).square().sum(dim=1).mean() / ideal.square().sum(dim=1).mean()
+    embeddings = embeddings.float()
     half = embeddings.square().sum(dim=1).mean() / 2
     shown = truth > 0
     read = ((tokens.detach() @ embeddings.T > half) & shown).sum() / shown.sum()
