@@ -237,7 +237,11 @@ def test_the_language_model_reads_ideal_tokens_of_what_the_records_tell(made):
     assert "volumes" not in batch
     objective = IdealObjective(model, ["llm"]).train()
     model.zero_grad()
+    # While it learns, no two times are heard alike.
+    assert objective(**batch)["loss"] != objective(**batch)["loss"]
+    objective.eval()
     found = objective(**batch)
+    assert objective(**batch)["loss"] == found["loss"]
     found["loss"].backward()
     assert {
         name.split(".")[0] for name, one in model.named_parameters() if one.grad is not None

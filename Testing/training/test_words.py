@@ -13,7 +13,14 @@ from med2e3.errors import InputError
 from med2e3.training.examples import AnswerBatches, Volumes
 from med2e3.training.objectives import AnswerObjective, EvidenceObjective, WordsObjective
 from med2e3.training.texts import Texts
-from med2e3.training.words import FINDING, PatchWords, ideal_tokens, loudness, word_loss
+from med2e3.training.words import (
+    FINDING,
+    PatchWords,
+    half_heard,
+    ideal_tokens,
+    loudness,
+    word_loss,
+)
 from training.small import SIZE
 
 GRID_2D = (SIZE[0], 4, 4)
@@ -112,6 +119,24 @@ def test_off_an_ideal_token_what_it_shows_is_read_and_nothing_else():
     # Fused tokens are those of fused volumes, for all of it is linear.
     mixed = ideal_tokens(0.3 * shown[0] + 0.7 * shown[1], embeddings)
     torch.testing.assert_close(mixed, 0.3 * tokens[0] + 0.7 * tokens[1], rtol=1e-4, atol=1e-4)
+
+
+def test_findings_are_half_heard_token_by_token():
+    torch.manual_seed(0)
+    truth = torch.full((20, 100, 4), -1, dtype=torch.int8)
+    truth[..., 0] = 1
+    truth[..., 1:3] = FINDING
+    heard = half_heard(loudness(truth))
+    # All words of a token's findings are as quiet as each other, but for what is in every token.
+    quiet = heard[..., 1:3].mean(dim=2)
+    assert (heard[..., 1] - heard[..., 2]).std() < 0.5
+    assert (quiet > 0.5).all()
+    assert (quiet < FINDING + 0.5).all()
+    assert quiet.mean() == pytest.approx((1 + FINDING) / 2, abs=0.1)
+    assert quiet.std() > 1
+    assert heard[..., 0].mean() == pytest.approx(1, abs=0.02)
+    assert heard[..., 3].mean() == pytest.approx(0, abs=0.02)
+    assert heard[..., [0, 3]].std(dim=(0, 1)).tolist() == pytest.approx([0.12, 0.12], abs=0.02)
 
 
 def test_tokens_that_learn_from_the_word_loss_become_ideal():

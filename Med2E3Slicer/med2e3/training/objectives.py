@@ -20,7 +20,7 @@ from med2e3.model import EncodedVolume, Med2E3, ScoredVolume
 from med2e3.training.choices import ChoiceJudge
 from med2e3.training.evidence import even_scores, evidence_loss
 from med2e3.training.pairs import pair_loss, recall
-from med2e3.training.words import ideal_tokens, loudness, word_loss
+from med2e3.training.words import half_heard, ideal_tokens, loudness, word_loss
 
 IGNORED = -100
 """The label of a token that is read and not learned."""
@@ -278,8 +278,8 @@ class IdealObjective(Objective):
 
     For a language model from nothing. A description has its words one after another; the tokens of
     an image show several things each, and where. To write a report from that is learned here,
-    without any encoder, from what is known to be in each patch. ``choices`` as of
-    :class:`AnswerObjective`.
+    without any encoder, from what is known to be in each patch. It learns from what is half heard,
+    for no encoder will ever be sure of all. ``choices`` as of :class:`AnswerObjective`.
     """
 
     def __init__(self, network: Med2E3, trained: Collection[str], choices: float = 0.0) -> None:
@@ -304,6 +304,8 @@ class IdealObjective(Objective):
         network = self.network
         scores = even_scores(evidence)
         shown_2d, shown_3d = (loudness(words[kind]) for kind in ("2d", "3d"))
+        if self.training:
+            shown_2d, shown_3d = half_heard(shown_2d), half_heard(shown_3d)
         slices, count = scores.shape[1], shown_2d.shape[2]
         of_slices = shown_2d.view(len(shown_2d), slices, -1, count)[volume_of]
         shown = torch.cat([shown_3d[volume_of], torch.einsum("ns,nspw->npw", scores, of_slices)], 1)

@@ -30,6 +30,10 @@ FINDING = 6
 """How many times as loud as the words of organs those of findings are. Among a patch's organs they
 would tell neither which of them has the finding nor, fused with other slices, that there is one."""
 
+_NOISE = 0.12
+"""The standard deviation of what connectors tell of words that are not shown, as measured after the
+stage that teaches them."""
+
 _SLACK = 0.1
 """How far ideal tokens may miss the products that they shall have, to stay short where there are
 about as many words as dimensions."""
@@ -99,6 +103,14 @@ def loudness(truth: torch.Tensor) -> torch.Tensor:
     """How loud each word shall be of what tokens show: ``truth`` as of :class:`PatchWords`, with 0
     for what is not shown, and a half where nobody knows."""
     return torch.where(truth > 0, truth, (truth + 1) / 2).float()
+
+
+def half_heard(shown: torch.Tensor) -> torch.Tensor:
+    """``shown`` [n, tokens, words] (how loud each word shall be) as connectors tell it, drawn anew
+    at each call: they are not sure of findings, and tell them the quieter for it, each token by
+    itself, down to the loudness of an organ; and some of every word is in every token."""
+    quiet = 1 - torch.rand_like(shown[..., :1]) * (1 - 1 / FINDING)
+    return torch.where(shown > 1, shown * quiet, shown) + _NOISE * torch.randn_like(shown)
 
 
 def ideal_tokens(shown: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
