@@ -129,39 +129,85 @@ def test_findings_are_half_heard_token_by_token():
     heard = half_heard(loudness(truth))
     # All words of a token's findings are as quiet as each other, but for what is in every token.
     quiet = heard[..., 1:3].mean(dim=2)
-    assert (heard[..., 1] - heard[..., 2]).std() < 0.5
-    assert (quiet > 0.5).all()
-    assert (quiet < FINDING + 0.5).all()
+    assert (heard[..., 1] - heard[..., 2]).std() < 0.6
+    assert (quiet > 0).all()
+    assert (quiet < FINDING + 1).all()
     assert quiet.mean() == pytest.approx((1 + FINDING) / 2, abs=0.1)
     assert quiet.std() > 1
     assert heard[..., 0].mean() == pytest.approx(1, abs=0.02)
     assert heard[..., 3].mean() == pytest.approx(0, abs=0.02)
-    assert heard[..., [0, 3]].std(dim=(0, 1)).tolist() == pytest.approx([0.12, 0.12], abs=0.02)
+    assert heard[..., [0, 3]].std(dim=(0, 1)).tolist() == pytest.approx([0.3, 0.3], abs=0.02)
 
 
-def test_tokens_that_learn_from_the_word_loss_become_ideal():
-    torch.manual_seed(0)
-    embeddings = torch.randn(5, 16)
-    truth = torch.randint(0, 2, (40, 5)) * 2 - 1
-    truth[:10] = 0
-    tokens = torch.zeros(40, 16, requires_grad=True)
-    optimizer = torch.optim.Adam([tokens], lr=0.1)
-    before, read = word_loss(tokens, embeddings, truth)
-    assert (before.item(), read.item()) == (pytest.approx(1), 0)
-    for _ in range(200):
+def learned(embeddings, truth, tokens):
+    """Tokens [groups, width] that have learned from ``truth`` [groups, members, words]."""
+    tokens.requires_grad_()
+    optimizer = torch.optim.LBFGS([tokens], max_iter=400, line_search_fn="strong_wolfe")
+    outcome = []
+
+    def loss():
         optimizer.zero_grad()
-        loss, read = word_loss(tokens, embeddings, truth)
-        loss.backward()
-        optimizer.step()
-    assert loss < 0.01
-    assert read > 0.95
-    wanted = ideal_tokens(loudness(truth[10:]), embeddings)
-    torch.testing.assert_close(tokens[10:].detach(), wanted, rtol=0, atol=0.2)
+        each = tokens.repeat_interleave(truth.shape[1], dim=0)
+        outcome[:] = word_loss(each, embeddings, truth.flatten(0, 1))
+        outcome[0].backward()
+        return outcome[0]
+
+    optimizer.step(loss)
+    loss()
+    return tokens.detach(), outcome[0].item(), outcome[1].item()
+
+
+def told(tokens, embeddings):
+    return tokens @ embeddings.T / embeddings.square().sum(dim=1).mean()
+
+
+def test_tokens_that_learn_from_the_word_loss_tell_what_they_show():
+    torch.manual_seed(0)
+    embeddings = torch.randn(7, 16)
+    truth = torch.randint(0, 2, (40, 1, 7)) * 2 - 1
+    # The last two words only findings have.
+    truth[..., 5:] = torch.where(truth[..., 5:] > 0, FINDING, -1)
+    truth[:10] = 0
+    silent = torch.zeros(40, 16)
+    before, read = word_loss(silent, embeddings, truth[:, 0])
+    # One for the words of organs, and more for findings, of which silence is very sure.
+    assert before > 1
+    assert read == 0
+    rest = torch.linalg.svd(embeddings).Vh[7:]
+    start = silent.clone()
+    start[10:] = torch.randn(30, 9) @ rest
+    tokens, loss, read = learned(embeddings, truth, start)
+    assert loss < 0.1 * before
+    assert read == 1
+    # What is no word is gone.
+    assert (tokens @ rest.T).abs().max() < 0.1
     # Of the first ten nothing is known.
     assert tokens[:10].abs().max() == 0
-    lost, read = word_loss(tokens, embeddings, torch.zeros_like(truth))
+    heard = told(tokens[10:], embeddings)
+    shown = truth[10:, 0] > 0
+    assert (heard[..., :5] - shown[..., :5].float()).abs().max() < 0.5
+    assert heard[..., 5:][shown[..., 5:]].min() > FINDING / 2
+    assert heard[..., 5:][~shown[..., 5:]].max() < 1
+    with torch.autocast("cpu", torch.bfloat16):
+        again, _ = word_loss(tokens.bfloat16(), embeddings, truth[:, 0])
+    assert again.item() == pytest.approx(loss, rel=0.1)
+    lost, read = word_loss(tokens, embeddings, torch.zeros_like(truth[:, 0]))
     assert lost == 0
     assert math.isnan(read)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.9])
+def test_how_loud_a_finding_is_told_is_how_likely_it_is(share):
+    embeddings = torch.eye(3)
+    truth = torch.full((2, 100, 3), -1)
+    truth[:, :, 0] = 1
+    truth[0, : round(100 * share), 1] = FINDING
+    tokens, _, _ = learned(embeddings, truth, torch.zeros(2, 3))
+    heard = told(tokens, embeddings)
+    odds = math.log(share / (1 - share))
+    assert heard[0, 1] == pytest.approx(FINDING * (odds + 6) / 12, abs=0.1)
+    # What is impossible is told by silence, and not louder and louder.
+    assert heard[1, 1:].tolist() == pytest.approx([0, 0], abs=0.05)
 
 
 def test_words_count_beside_all_else_and_move_the_connectors_alone(made):

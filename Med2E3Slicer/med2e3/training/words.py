@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as functional
 from numpy.typing import NDArray
 
 from med2e3.errors import InputError
@@ -30,7 +31,7 @@ FINDING = 6
 """How many times as loud as the words of organs those of findings are. Among a patch's organs they
 would tell neither which of them has the finding nor, fused with other slices, that there is one."""
 
-_NOISE = 0.12
+_NOISE = 0.3
 """The standard deviation of what connectors tell of words that are not shown, as measured after the
 stage that teaches them."""
 
@@ -135,23 +136,53 @@ def ideal_tokens(shown: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
 def word_loss(
     tokens: torch.Tensor, embeddings: torch.Tensor, truth: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """How far ``tokens`` [n, width] are from the ideal ones, as a share of their length, squared;
-    and the share of the words shown that can be read off them.
+    """How far ``tokens`` [n, width] are from telling what they show as ideal ones would; and the
+    share of the words shown that can be read off them.
 
-    ``embeddings`` [words, width], and ``truth`` [n, words] as of :class:`PatchWords`. What nobody
-    knows of a token counts as :func:`loudness` says, and a token of which nothing is known does not
-    count. Where that is all of them, 0 and no number (nan)."""
+    ``embeddings`` [words, width], and ``truth`` [n, words] as of :class:`PatchWords`. Three parts
+    are added up, each as a share of what a token that tells nothing would lose: the distance
+    between how loud the words of organs and of the volume are and :func:`loudness`; what is told of
+    findings; and all that is no word. A finding is rare and seldom sure, so how loud its words are
+    is taken for the log odds that it is there, 0 to :data:`FINDING` for -6 to 6: the distance would
+    teach to tell what is large and sure, and next to nothing of the rest. What nobody knows of a
+    token does not count. Where that is all of them, 0 and no number (nan)."""
     known = (truth != 0).any(dim=1)
     if not known.any():
         return tokens.sum() * 0, tokens.new_tensor(math.nan)
-    tokens, truth = tokens[known].float(), truth[known]
-    ideal = ideal_tokens(loudness(truth), embeddings)
-    lost = (tokens - ideal).square().sum(dim=1).mean() / ideal.square().sum(dim=1).mean()
-    embeddings = embeddings.float()
-    half = embeddings.square().sum(dim=1).mean() / 2
-    shown = truth > 0
-    read = ((tokens.detach() @ embeddings.T > half) & shown).sum() / shown.sum()
+    # In float32 whatever the rest is in.
+    with torch.autocast(tokens.device.type, enabled=False):
+        return _word_loss(tokens[known].float(), embeddings.float(), truth[known])
+
+
+def _word_loss(
+    tokens: torch.Tensor, embeddings: torch.Tensor, truth: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    length = embeddings.square().sum(dim=1).mean()
+    told = tokens @ embeddings.T / length
+    wanted = loudness(truth)
+    # Token by token, or what quiet ones have beside words would be lost beside loud ones.
+    no_word = (tokens - ideal_tokens(told, embeddings)).square().sum(dim=1)
+    rest = no_word / ideal_tokens(wanted, embeddings).square().sum(dim=1).clamp(min=length)
+    of_findings = ~(truth == 1).any(dim=0)
+    missed = torch.where(of_findings, told.clamp(max=0), told - wanted).square()[truth != 0].sum()
+    odds = _log_odds(told[:, of_findings], truth[:, of_findings])
+    lost = rest.mean() + missed / wanted[:, ~of_findings].square().sum().clamp(min=1) + odds
+    read = (told.detach() > wanted / 2)[truth > 0].float().mean()
     return lost, read
+
+
+def _log_odds(told: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """The cross-entropy of words that only findings have, as a share of that of a constant."""
+    shown, absent = truth > 0, truth < 0
+    scale = 12 / FINDING
+    # Quieter than silent is no better.
+    logits = scale * torch.where(shown, told, told.clamp(min=0)) - 6
+    lost = functional.binary_cross_entropy_with_logits(logits, shown.float(), reduction="none")
+    share = shown.float().sum(dim=0) / (shown | absent).sum(dim=0).clamp(min=1)
+    # In a batch without findings a constant would lose nothing, and silence still a little.
+    share = share.clamp(min=0.001)
+    constant = functional.binary_cross_entropy(share, share, reduction="none") * len(truth)
+    return lost[shown | absent].sum() / constant.sum().clamp(min=1e-6)
 
 
 def tells_words(record: Record) -> bool:
