@@ -4,7 +4,7 @@ To tell the letter of the right choice a language model has to find which of fou
 is true, and to go back to the letter before it. From the letter alone a small network learns that
 late, for neither half is any use without the other. Here each half is taught by itself: at its last
 token, in the middle of the network, a choice shall tell whether it is the right one and which
-letter it has. What is left for the layers above is to look there (docs/decisions/0010 has what was
+letter it has. What is left for the layers above is to look there (docs/decisions/0017 has what was
 measured). The released recipe has none of this: its language model could do it before.
 """
 

@@ -1,7 +1,7 @@
 """Exercises in looking things up, for a language model from nothing.
 
 What a trained language model does unasked, to find the same words further up and to go back to what
-stands beside them, a small one learns from nothing but drill (docs/decisions/0010). Texts are drawn
+stands beside them, a small one learns from nothing but drill (docs/decisions/0017). Texts are drawn
 anew for each exercise and have no meaning together, so that there is nothing to learn by heart.
 """
 
