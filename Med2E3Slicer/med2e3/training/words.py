@@ -173,16 +173,17 @@ def _word_loss(
 
 def _log_odds(told: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """The cross-entropy of words that only findings have, as a share of that of a constant."""
-    shown, absent = truth > 0, truth < 0
+    shown, known = truth > 0, truth != 0
     scale = 12 / FINDING
     # Quieter than silent is no better.
     logits = scale * torch.where(shown, told, told.clamp(min=0)) - 6
     lost = functional.binary_cross_entropy_with_logits(logits, shown.float(), reduction="none")
-    share = shown.float().sum(dim=0) / (shown | absent).sum(dim=0).clamp(min=1)
+    counts = known.sum(dim=0)
+    share = shown.sum(dim=0) / counts.clamp(min=1)
     # In a batch without findings a constant would lose nothing, and silence still a little.
     share = share.clamp(min=0.001)
-    constant = functional.binary_cross_entropy(share, share, reduction="none") * len(truth)
-    return lost[shown | absent].sum() / constant.sum().clamp(min=1e-6)
+    constant = functional.binary_cross_entropy(share, share, reduction="none") * counts
+    return lost[known].sum() / constant.sum().clamp(min=1e-6)
 
 
 def tells_words(record: Record) -> bool:
