@@ -6,8 +6,10 @@ import io
 import json
 import os
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -133,29 +135,53 @@ def test_a_stranger_gets_nothing_but_the_sign_of_life(server, token):
             assert "ask its keeper" in response.json()["error"]["message"]
 
 
+@contextmanager
+def writing(server: ServerProcess, token_came: threading.Event):
+    """Holds the replicas within a text: some of it is written, and the rest cannot be.
+
+    A report of the embedded model may be done before its first token is read here, so the replicas
+    run for moments alone until that token comes.
+    """
+    replicas = server.replicas()
+    try:
+        while not token_came.is_set():
+            for replica in replicas:
+                replica.resume()
+            time.sleep(0.02)
+            for replica in replicas:
+                replica.suspend()
+            token_came.wait(0.2)
+        yield
+    finally:
+        for replica in replicas:
+            replica.resume()
+
+
 def test_what_is_said_to_stop_ends_with_what_there_is(anna, server):
     volume = opened(anna, small_chest())
     headers = {**EVENTS, "Med2E3-Request": "a-name-of-mine"}
-    replicas = server.replicas()
-    with (
-        ThreadPoolExecutor() as pool,
-        anna.stream("POST", f"/v1/volumes/{volume}/report", json={}, headers=headers) as response,
-    ):
-        lines = response.iter_lines()
-        while "event: token" not in next(lines):
-            pass
-        # A report of the embedded model may be done before the word to stop arrives.
-        for replica in replicas:
-            replica.suspend()
-        stopping = pool.submit(
-            httpx.delete, f"{server.url}/v1/requests/a-name-of-mine", headers=anna.headers
-        )
-        time.sleep(0.5)
-        for replica in replicas:
-            replica.resume()
+    token_came = threading.Event()
+
+    def report() -> dict:
+        body = {"json": {}, "headers": headers}
+        with anna.stream("POST", f"/v1/volumes/{volume}/report", **body) as response:
+            for line in response.iter_lines():
+                if "event: token" in line:
+                    token_came.set()
+                elif line.startswith("data: "):
+                    last = line
+        return json.loads(last.removeprefix("data: "))["answer"]
+
+    with ThreadPoolExecutor() as pool:
+        written = pool.submit(report)
+        written.add_done_callback(lambda _: token_came.set())
+        with writing(server, token_came):
+            stopping = pool.submit(
+                httpx.delete, f"{server.url}/v1/requests/a-name-of-mine", headers=anna.headers
+            )
+            time.sleep(0.5)
         assert stopping.result().status_code == 204
-        last = [line for line in lines if line.startswith("data: ")][-1]
-    answer = json.loads(last.removeprefix("data: "))["answer"]
+        answer = written.result()
     assert answer["finish_reason"] == "cancelled"
     assert answer["text"]
     assert anna.delete("/v1/requests/a-name-of-mine").status_code == 404
