@@ -210,6 +210,27 @@ def test_how_loud_a_finding_is_told_is_how_likely_it_is(share):
     assert heard[1, 1:].tolist() == pytest.approx([0, 0], abs=0.05)
 
 
+def test_a_rare_finding_is_worth_as_much_as_one_of_many_patches():
+    embeddings = torch.eye(3)
+    truth = torch.full((1000, 3), -1)
+    truth[:, 0] = 1
+    truth[:300, 1] = truth[300, 2] = FINDING
+    shares = (truth > 0).float().mean(dim=0)
+    # How likely each word is, for all patches alike.
+    unsure = FINDING * ((shares / (1 - shares)).log() + 6) / 12
+    unsure = torch.cat([torch.ones(1), unsure[1:]]).clamp(min=0).expand(1000, -1)
+    unsure_loss, _ = word_loss(unsure, embeddings, truth)
+
+    def gain(word: int) -> float:
+        sure = unsure.clone()
+        sure[:, word] = loudness(truth)[:, word]
+        loss, _ = word_loss(sure, embeddings, truth)
+        return (unsure_loss - loss).item()
+
+    assert gain(1) > 0.5
+    assert gain(2) == pytest.approx(gain(1), rel=0.5)
+
+
 def test_words_count_beside_all_else_and_move_the_connectors_alone(made):
     model, records, images = made
     batches = AnswerBatches(

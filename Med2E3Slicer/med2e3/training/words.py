@@ -35,6 +35,13 @@ _NOISE = 0.3
 """The standard deviation of what connectors tell of words that are not shown, as measured after the
 stage that teaches them."""
 
+_RAREST = 1e-4
+"""The share of patches that show a nodule, the rarest finding."""
+
+_ODDS_COUNT = 3
+"""How much what is told of findings counts beside what is told of organs: at 1 calcifications and
+masses are heard less well, at 10 organs are."""
+
 _SLACK = 0.1
 """How far ideal tokens may miss the products that they shall have, to stay short where there are
 about as many words as dimensions."""
@@ -142,10 +149,11 @@ def word_loss(
     ``embeddings`` [words, width], and ``truth`` [n, words] as of :class:`PatchWords`. Three parts
     are added up, each as a share of what a token that tells nothing would lose: the distance
     between how loud the words of organs and of the volume are and :func:`loudness`; what is told of
-    findings; and all that is no word. A finding is rare and seldom sure, so how loud its words are
-    is taken for the log odds that it is there, 0 to :data:`FINDING` for -6 to 6: the distance would
-    teach to tell what is large and sure, and next to nothing of the rest. What nobody knows of a
-    token does not count. Where that is all of them, 0 and no number (nan)."""
+    findings, which counts the most; and all that is no word. A finding is rare and seldom sure, so
+    how loud its words are is taken for the log odds that it is there, 0 to :data:`FINDING` for -6
+    to 6: the distance would teach to tell what is large and sure, and next to nothing of the rest.
+    What nobody knows of a token does not count. Where that is all of them, 0 and no number (nan).
+    """
     known = (truth != 0).any(dim=1)
     if not known.any():
         return tokens.sum() * 0, tokens.new_tensor(math.nan)
@@ -166,24 +174,25 @@ def _word_loss(
     of_findings = ~(truth == 1).any(dim=0)
     missed = torch.where(of_findings, told.clamp(max=0), told - wanted).square()[truth != 0].sum()
     odds = _log_odds(told[:, of_findings], truth[:, of_findings])
-    lost = rest.mean() + missed / wanted[:, ~of_findings].square().sum().clamp(min=1) + odds
+    organs = missed / wanted[:, ~of_findings].square().sum().clamp(min=1)
+    lost = rest.mean() + organs + _ODDS_COUNT * odds
     read = (told.detach() > wanted / 2)[truth > 0].float().mean()
     return lost, read
 
 
 def _log_odds(told: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """The cross-entropy of words that only findings have, as a share of that of a constant."""
+    """The cross-entropy of words that only findings have, each as a share of that of a constant:
+    some kinds cover a hundred times as many patches as others, and shall be learned no better."""
     shown, known = truth > 0, truth != 0
     scale = 12 / FINDING
     # Quieter than silent is no better.
     logits = scale * torch.where(shown, told, told.clamp(min=0)) - 6
     lost = functional.binary_cross_entropy_with_logits(logits, shown.float(), reduction="none")
-    counts = known.sum(dim=0)
-    share = shown.sum(dim=0) / counts.clamp(min=1)
-    # In a batch without findings a constant would lose nothing, and silence still a little.
-    share = share.clamp(min=0.001)
+    counts = known.sum(dim=0).clamp(min=1)
+    # In a batch without a finding a constant would lose nothing, and silence still a little.
+    share = (shown.sum(dim=0) / counts).clamp(min=_RAREST)
     constant = functional.binary_cross_entropy(share, share, reduction="none") * counts
-    return lost[known].sum() / constant.sum().clamp(min=1e-6)
+    return ((lost * known).sum(dim=0) / constant).mean()
 
 
 def tells_words(record: Record) -> bool:
