@@ -19,7 +19,7 @@ from torch import nn
 from med2e3.model import EncodedVolume, Med2E3, ScoredVolume
 from med2e3.training.choices import ChoiceJudge
 from med2e3.training.evidence import even_scores, evidence_loss
-from med2e3.training.pairs import pair_loss, recall
+from med2e3.training.pairs import pair_loss, rare_pair_loss, recall
 from med2e3.training.words import half_heard, ideal_tokens, loudness, word_loss
 
 IGNORED = -100
@@ -388,10 +388,11 @@ class ContrastObjective(Objective):
         for name, hidden in seen.items():
             self.heads[name] = _head(hidden, width)
             self.heads[f"{name}_text"] = _head(width, width)
-            scale = 1 / 3 if name.endswith("_patch") else 10.0
+            # SigLIP's own: wrong pairs are many, so begin by saying that all are. Of patches and
+            # names still more are.
+            scale, bias = (1 / 3, -6.0) if name.endswith("_patch") else (10.0, -4.0)
             self.scales[name] = nn.Parameter(torch.tensor(math.log(scale)))
-            # SigLIP's own: wrong pairs are many, so begin by saying that all are.
-            self.biases[name] = nn.Parameter(torch.tensor(-4.0))
+            self.biases[name] = nn.Parameter(torch.tensor(bias))
 
     def forward(
         self,
@@ -479,15 +480,15 @@ class ContrastObjective(Objective):
         truth: torch.Tensor | None,
         losses: Outcome,
     ) -> None:
-        """Hold patches [n, patches, hidden] against names [k, width]: the loss of one patch over
-        all its pairs."""
+        """Hold patches [n, patches, hidden] against names [k, width], each of which counts alike,
+        however many patches show it."""
         if names is None or truth is None or not truth.any():
             return
         with torch.autocast(patches.device.type, enabled=False):
             shown = self.heads[kind](patches.float().flatten(0, 1))
             products = shown @ self.heads[f"{kind}_text"](names).T
         logits = self.scales[kind].exp() * products + self.biases[kind]
-        losses[kind] = pair_loss(logits, truth.flatten(0, 1))
+        losses[kind] = rare_pair_loss(logits, truth.flatten(0, 1))
 
     def _common(self, head: str, embedded: torch.Tensor) -> torch.Tensor:
         return functional.normalize(self.heads[head](embedded.float()), dim=-1)

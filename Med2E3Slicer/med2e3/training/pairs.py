@@ -1,10 +1,14 @@
-"""Right and wrong pairs of what is seen (pictures, patches) and texts: SigLIP's loss, and how many
-of the right ones are found."""
+"""Right and wrong pairs of what is seen (pictures, patches) and texts: SigLIP's loss, one in which
+rare texts are worth as much as common ones, and how many of the right ones are found."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as functional
+
+_RAREST = 3e-4
+"""The share of patches below which none of a text is taken to be. Many batches have no nodule, and
+what is said of its absence there would count the more otherwise."""
 
 
 def pair_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -13,6 +17,21 @@ def pair_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     knows."""
     signs = truth.to(logits.dtype)
     return (functional.softplus(-signs * logits) * signs.abs()).sum() / len(logits)
+
+
+def rare_pair_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Both [patches, texts]: the cross-entropy of each text as a share of what one constant for all
+    patches would lose, the mean over the texts. An effusion covers a hundred times as many patches
+    as a nodule, and would be learned a hundred times as fast. ``truth`` is above 0, below 0, or 0
+    where nobody knows.
+    """
+    signs = truth.sign().to(logits.dtype)
+    lost = (functional.softplus(-signs * logits) * signs.abs()).sum(dim=0)
+    known = (truth != 0).sum(dim=0).clamp(min=1)
+    # Where a text is right of none or of all a constant would lose nothing, and any answer a bit.
+    share = ((truth > 0).sum(dim=0) / known).clamp(_RAREST, 1 - _RAREST)
+    constant = functional.binary_cross_entropy(share, share, reduction="none") * known
+    return (lost / constant).mean()
 
 
 def recall(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

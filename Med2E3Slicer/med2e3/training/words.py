@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as functional
 from numpy.typing import NDArray
 
 from med2e3.errors import InputError
 from med2e3.phantoms.cover import SEEN, Cover, most_covered
 from med2e3.phantoms.naming import name_of, phase_name
 from med2e3.training.augmentation import PLAIN, View
+from med2e3.training.pairs import rare_pair_loss
 from med2e3.training.records import Record
 
 if TYPE_CHECKING:
@@ -34,9 +34,6 @@ would tell neither which of them has the finding nor, fused with other slices, t
 _NOISE = 0.3
 """The standard deviation of what connectors tell of words that are not shown, as measured after the
 stage that teaches them."""
-
-_RAREST = 1e-4
-"""The share of patches that show a nodule, the rarest finding."""
 
 _ODDS_COUNT = 3
 """How much what is told of findings counts beside what is told of organs: at 1 calcifications and
@@ -181,18 +178,10 @@ def _word_loss(
 
 
 def _log_odds(told: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """The cross-entropy of words that only findings have, each as a share of that of a constant:
-    some kinds cover a hundred times as many patches as others, and shall be learned no better."""
-    shown, known = truth > 0, truth != 0
-    scale = 12 / FINDING
+    """How far words that only findings have are from telling how likely each finding is."""
     # Quieter than silent is no better.
-    logits = scale * torch.where(shown, told, told.clamp(min=0)) - 6
-    lost = functional.binary_cross_entropy_with_logits(logits, shown.float(), reduction="none")
-    counts = known.sum(dim=0).clamp(min=1)
-    # In a batch without a finding a constant would lose nothing, and silence still a little.
-    share = (shown.sum(dim=0) / counts).clamp(min=_RAREST)
-    constant = functional.binary_cross_entropy(share, share, reduction="none") * counts
-    return ((lost * known).sum(dim=0) / constant).mean()
+    heard = torch.where(truth > 0, told, told.clamp(min=0))
+    return rare_pair_loss(12 / FINDING * heard - 6, truth)
 
 
 def tells_words(record: Record) -> bool:
