@@ -24,8 +24,8 @@ export PYTHONUTF8 := 1
 
 # The training: its data (5 GB) and what comes of it.
 MODEL := build/model
-RECIPE = --config configs/phantom.yaml --data $(MODEL)/data --out $(MODEL)/run --threads 1
-TRAIN = $(BIN)/python -m med2e3 train $(RECIPE)
+RECIPE = -m med2e3 train --config configs/phantom.yaml --data $(MODEL)/data --out $(MODEL)/run --threads 1
+TRAIN = $(BIN)/python -m torch.distributed.run --standalone --nproc-per-node 2 $(RECIPE)
 
 .PHONY: demo test soak model model-language model-vision lint lock audit sbom clean
 
@@ -54,14 +54,14 @@ model model-language model-vision: export MALLOC_TRIM_THRESHOLD_ = 20000000000
 model: $(READY)
 	$(BIN)/python -m med2e3 phantom dataset --out $(MODEL)/data --train 4000 --validation 100 --test 500 --size 32 128 128
 	$(MAKE) --jobs 2 model-language model-vision
-	$(BIN)/python -m torch.distributed.run --standalone --nproc-per-node 2 -m med2e3 train $(RECIPE)
+	$(TRAIN)
 	$(BIN)/python -m med2e3 evaluate phantom --model $(MODEL)/run/model --data $(MODEL)/data --out $(MODEL)/evaluation
 
-# They need nothing of one another, so each has a core.
+# They need nothing of one another, and what one leaves idle the other takes.
 model-language: $(READY)
-	$(TRAIN) --stage letters --stage language
+	$(TRAIN) --stage letters --stage language --stage ideal --stage places
 model-vision: $(READY)
-	$(TRAIN) --stage contrast-slices --stage contrast-volumes --stage evidence
+	$(BIN)/python $(RECIPE) --stage contrast-slices --stage contrast-volumes
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -122,8 +122,9 @@ def recipe() -> dict[str, object]:
         "stages": [
             {"name": "language", "objective": "language", "train": {"llm": 1e-3}},
             {
-                "name": "ideal", "objective": "ideal", "after": ["language"], "reports": 0.5,
-                "train": {"llm": 1e-3}, "questions_per_volume": 2, "choices": 1.0,
+                "name": "ideal", "objective": "ideal", "after": ["language"],
+                "train": {"llm": 1e-3}, "asked": {"report": 0.5}, "questions_per_volume": 2,
+                "choices": 1.0,
             },
             {
                 "name": "contrast", "objective": "contrast", "slices_per_volume": 3,

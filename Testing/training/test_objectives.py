@@ -211,7 +211,7 @@ def test_in_the_language_stage_reports_come_as_often_as_their_share_says(made):
     assert others
 
     def read(share):
-        batches = LanguageBatches(records, Texts(model), 0, {}, reports=share)
+        batches = LanguageBatches(records, Texts(model), 0, {}, asked={"report": share})
         batch = batches([(0, number) for number in range(len(batches.volume_names))])
         return [
             model.prompt_tokenizer.decode(ids[labels != -100].tolist())
@@ -224,8 +224,8 @@ def test_in_the_language_stage_reports_come_as_often_as_their_share_says(made):
     assert len(told) == len(others) + times * len(reports)
     for written, count in Counter(record.answer for record in reports).items():
         assert sum(written in text for text in told) == times * count
-    with pytest.raises(InputError, match="no report among the records"):
-        LanguageBatches(others, Texts(model), 0, {}, reports=0.5)
+    with pytest.raises(InputError, match="No record asks for a report"):
+        LanguageBatches(others, Texts(model), 0, {}, asked={"report": 0.5})
 
 
 def test_the_language_model_reads_ideal_tokens_of_what_the_records_tell(made):

@@ -61,7 +61,11 @@ def test_single_settings_can_be_changed(tmp_path):
         ("stages.align.augment=true", "cache_features must be off"),
         ("stages.align.lora={r: 2}", "lora must be absent"),
         ("stages.language.exercises={letters: 2}", "shares from 0 to 1 of letters, statements"),
-        ("stages.language.reports=1", "reports must be less than 1"),
+        ("stages.language.asked={report: 1}", "asked must be shares that leave something over"),
+        (
+            "stages.language.asked={closed riddle: 0.1}",
+            "shares from 0 to 1 of report, closed plane",
+        ),
         ("stages.language.exercises={riddles: 1}", "shares from 0 to 1 of letters, statements"),
         ("stages.align.evidence=2", "a share from 0 to 1"),
         ("weights=int4", "one of float32, bfloat16, float16"),

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from med2e3.errors import InputError
 from med2e3.phantoms.cover import SEEN, Cover, most_covered
+from med2e3.training.asked import more_often
 from med2e3.training.augmentation import PLAIN, View, random_view
 from med2e3.training.batches import Pick
 from med2e3.training.captions import Caption, captions_of, some_captions, volume_text
@@ -87,14 +89,14 @@ class AnswerBatches:
         word_grids: tuple[Grid, Grid] | None = None,
         choices: bool = False,
         images: bool = True,
-        reports: float = 0.0,
+        asked: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         """``evidence_slices``, how many slices a volume has, is given where batches shall tell on
         which of them the answers depend; ``evidence_grid``, the rows and columns of a slice's
         patches, where they shall tell that of patches too; ``word_grids``, those of a volume's 2D
         and of its 3D tokens, where they shall tell the words of what each shows; ``choices`` is
         true where they shall tell which choices are right, and ``images`` false where neither
-        volumes nor features are wanted; ``reports`` is as of :class:`LanguageBatches`."""
+        volumes nor features are wanted; ``asked`` is as of :class:`LanguageBatches`."""
         self._images = images
         self._evidence_slices = evidence_slices
         self._evidence_grid = evidence_grid
@@ -105,7 +107,7 @@ class AnswerBatches:
         self._volumes = volumes
         self._word_grids = word_grids
         self._words = PatchWords(records, texts) if word_grids else None
-        self._records = _with_reports(records, reports)
+        self._records = more_often(records, asked)
         self._features_2d = features_2d
         self._features_3d = features_3d
         self.cut_answers: set[str] = set()
@@ -231,7 +233,7 @@ class LanguageBatches:
 
     ``exercises`` tells how often an exercise of each kind is read in the place of a record, see
     :data:`~med2e3.training.exercises.EXERCISES`; ``choices`` as of :class:`AnswerBatches`;
-    ``reports`` is the share of the records that shall be reports at least.
+    ``asked`` is as of :func:`~med2e3.training.asked.more_often`.
     """
 
     def __init__(
@@ -241,7 +243,7 @@ class LanguageBatches:
         seed: int,
         exercises: Mapping[str, float],
         choices: bool = False,
-        reports: float = 0.0,
+        asked: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self._seed = seed
         self._tells_choices = choices
@@ -253,7 +255,7 @@ class LanguageBatches:
                 "(phantom.description), and there are none; make the data with `med2e3 phantom "
                 "dataset`, or begin from a language model that is trained."
             )
-        self._records = _with_reports(self._records, reports)
+        self._records = more_often(self._records, asked)
         self._texts = texts
         self._choices = sorted(
             {
@@ -512,16 +514,6 @@ class _Said:
 
 def _key(caption: Caption) -> tuple[str, bool]:
     return caption.text, caption.one_of_many
-
-
-def _with_reports(records: Sequence[Record], share: float) -> list[Record]:
-    """The records, with each report so often that reports are about ``share`` of all."""
-    reports = [record for record in records if (record.phantom or {}).get("asked") == "report"]
-    if share and not reports:
-        raise InputError("There is no report among the records; take the stage's `reports` out.")
-    wanted = share / (1 - share) * (len(records) - len(reports))
-    times = round(wanted / len(reports)) if reports else 0
-    return [*records, *reports * max(0, times - 1)]
 
 
 def _judged(dialogues: Sequence[Dialogue], answers: Sequence[str]) -> Batch:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from med2e3.errors import InputError
+from med2e3.training.asked import ASKED
 from med2e3.training.exercises import EXERCISES
 
 OBJECTIVES = ("answer", "contrast", "evidence", "ideal", "language", "words")
@@ -45,8 +46,8 @@ class Stage:
     volume the contrast stage draws, and ``pooling`` ("mean" or "class") what of the 3D encoder it
     holds against a text. ``exercises`` are the shares of what the language stage reads that only
     drill looking something up, by kind (:data:`med2e3.training.exercises.EXERCISES`), and
-    ``reports`` the share of the records, there and in the stages that answer, that are reports,
-    each of which comes the more often for it (at 0 as often as the data has it). In the stages that
+    ``asked``, there and in the stages that answer, the shares of kinds of records that shall come
+    more often than the data has them (:data:`med2e3.training.asked.ASKED`). In the stages that
     answer (objectives "answer" and "ideal"), ``letter_weight`` is how many other tokens the letter
     counts that an answer begins with, and ``finding_weight`` how many each token does of a report's
     sentences that tell findings (both 1 as released); ``choices``, there and in the language stage,
@@ -70,7 +71,7 @@ class Stage:
     texts_per_volume: int = 16
     pooling: str = "mean"
     exercises: dict[str, float] = field(default_factory=dict)
-    reports: float = 0.0
+    asked: dict[str, float] = field(default_factory=dict)
     letter_weight: int = 1
     finding_weight: int = 1
     evidence: float = 0.0
@@ -228,7 +229,7 @@ def _stage(found: _Settings, common: dict[str, Any], optimizer: str) -> Stage:
         texts_per_volume=found.count("texts_per_volume", 16),
         pooling=found.choice("pooling", ("mean", "class"), "mean"),
         exercises=found.shares("exercises", EXERCISES),
-        reports=found.share("reports", 0.0),
+        asked=found.shares("asked", ASKED),
         letter_weight=found.count("letter_weight", 1),
         finding_weight=found.count("finding_weight", 1),
         evidence=found.share("evidence", 0.0),
@@ -248,8 +249,8 @@ def _stage(found: _Settings, common: dict[str, Any], optimizer: str) -> Stage:
         found.wrong("name", "letters, digits, - and _, for a folder gets it")
     if stage.augment and stage.cache_features:
         found.wrong("cache_features", "off where augment is on, for then no volume comes twice")
-    if stage.reports == 1:
-        found.wrong("reports", "less than 1, for nothing but reports teaches no answers")
+    if sum(stage.asked.values()) >= 1:
+        found.wrong("asked", "shares that leave something over for all else that the data asks")
     if stage.lora and "llm" not in stage.train:
         found.wrong("lora", "absent where llm is not trained")
     needed = {

@@ -186,7 +186,7 @@ def _batches(
             plan.seed,
             stage.exercises,
             choices=bool(stage.choices),
-            reports=stage.reports,
+            asked=stage.asked,
         )
     if stage.objective == "contrast":
         return ContrastBatches(
@@ -234,7 +234,7 @@ def _batches(
         if stage.words or stage.objective in ("ideal", "words")
         else None,
         images=not ideal,
-        reports=stage.reports,
+        asked=stage.asked,
     )
 
 
