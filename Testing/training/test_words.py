@@ -231,6 +231,17 @@ def test_a_rare_finding_is_worth_as_much_as_one_of_many_patches():
     assert gain(2) == pytest.approx(gain(1), rel=0.5)
 
 
+def test_where_all_words_are_of_organs_nothing_is_lost_of_findings():
+    embeddings = torch.eye(3)
+    truth = torch.ones(10, 3)
+    silent, _ = word_loss(torch.zeros(10, 3), embeddings, truth)
+    assert silent.item() == pytest.approx(1)
+    sure, read = word_loss(torch.ones(10, 3), embeddings, truth)
+    # Ideal tokens are a little shorter than what they tell.
+    assert 0 <= sure.item() < 0.02
+    assert read == 1
+
+
 def test_words_count_beside_all_else_and_move_the_connectors_alone(made):
     model, records, images = made
     batches = AnswerBatches(
