@@ -54,6 +54,10 @@ def test_a_patch_has_the_words_of_what_it_shows(made):
     assert {"lung", "axial"} <= beside
     assert finding["kind"] not in beside
     assert set(np.unique(truth)) == {-1, 1, FINDING}
+    # What only findings are called is told apart from what organs are called too.
+    of_findings = words.of_findings
+    assert of_findings[columns_of(words, model, finding["kind"])].all()
+    assert not of_findings[columns_of(words, model, "left lung axial chest")].any()
     # The finding's organ is louder than the organs beside, which tells which of them has it.
     assert set(truth[place, 1, 1, columns_of(words, model, "left lung")]) == {FINDING}
     assert set(truth[place, 3, 3, columns_of(words, model, "lung")]) == {1}
@@ -139,7 +143,7 @@ def test_findings_are_half_heard_token_by_token():
     assert heard[..., [0, 3]].std(dim=(0, 1)).tolist() == pytest.approx([0.3, 0.3], abs=0.02)
 
 
-def learned(embeddings, truth, tokens):
+def learned(embeddings, truth, tokens, of_findings):
     """Tokens [groups, width] that have learned from ``truth`` [groups, members, words]."""
     tokens.requires_grad_()
     optimizer = torch.optim.LBFGS([tokens], max_iter=400, line_search_fn="strong_wolfe")
@@ -148,7 +152,7 @@ def learned(embeddings, truth, tokens):
     def loss():
         optimizer.zero_grad()
         each = tokens.repeat_interleave(truth.shape[1], dim=0)
-        outcome[:] = word_loss(each, embeddings, truth.flatten(0, 1))
+        outcome[:] = word_loss(each, embeddings, truth.flatten(0, 1), of_findings)
         outcome[0].backward()
         return outcome[0]
 
@@ -166,17 +170,18 @@ def test_tokens_that_learn_from_the_word_loss_tell_what_they_show():
     embeddings = torch.randn(7, 16)
     truth = torch.randint(0, 2, (40, 1, 7)) * 2 - 1
     # The last two words only findings have.
+    of_findings = torch.arange(7) >= 5
     truth[..., 5:] = torch.where(truth[..., 5:] > 0, FINDING, -1)
     truth[:10] = 0
     silent = torch.zeros(40, 16)
-    before, read = word_loss(silent, embeddings, truth[:, 0])
+    before, read = word_loss(silent, embeddings, truth[:, 0], of_findings)
     # One for the words of organs, and more for findings, of which silence is very sure.
     assert before > 1
     assert read == 0
     rest = torch.linalg.svd(embeddings).Vh[7:]
     start = silent.clone()
     start[10:] = torch.randn(30, 9) @ rest
-    tokens, loss, read = learned(embeddings, truth, start)
+    tokens, loss, read = learned(embeddings, truth, start, of_findings)
     assert loss < 0.1 * before
     assert read == 1
     # What is no word is gone.
@@ -189,9 +194,9 @@ def test_tokens_that_learn_from_the_word_loss_tell_what_they_show():
     assert heard[..., 5:][shown[..., 5:]].min() > FINDING / 2
     assert heard[..., 5:][~shown[..., 5:]].max() < 1
     with torch.autocast("cpu", torch.bfloat16):
-        again, _ = word_loss(tokens.bfloat16(), embeddings, truth[:, 0])
+        again, _ = word_loss(tokens.bfloat16(), embeddings, truth[:, 0], of_findings)
     assert again.item() == pytest.approx(loss, rel=0.1)
-    lost, read = word_loss(tokens, embeddings, torch.zeros_like(truth[:, 0]))
+    lost, read = word_loss(tokens, embeddings, torch.zeros_like(truth[:, 0]), of_findings)
     assert lost == 0
     assert math.isnan(read)
 
@@ -202,7 +207,7 @@ def test_how_loud_a_finding_is_told_is_how_likely_it_is(share):
     truth = torch.full((2, 100, 3), -1)
     truth[:, :, 0] = 1
     truth[0, : round(100 * share), 1] = FINDING
-    tokens, _, _ = learned(embeddings, truth, torch.zeros(2, 3))
+    tokens, _, _ = learned(embeddings, truth, torch.zeros(2, 3), torch.arange(3) > 0)
     heard = told(tokens, embeddings)
     odds = math.log(share / (1 - share))
     assert heard[0, 1] == pytest.approx(FINDING * (odds + 6) / 12, abs=0.1)
@@ -212,6 +217,7 @@ def test_how_loud_a_finding_is_told_is_how_likely_it_is(share):
 
 def test_a_rare_finding_is_worth_as_much_as_one_of_many_patches():
     embeddings = torch.eye(3)
+    of_findings = torch.arange(3) > 0
     truth = torch.full((1000, 3), -1)
     truth[:, 0] = 1
     truth[:300, 1] = truth[300, 2] = FINDING
@@ -219,12 +225,12 @@ def test_a_rare_finding_is_worth_as_much_as_one_of_many_patches():
     # How likely each word is, for all patches alike.
     unsure = FINDING * ((shares / (1 - shares)).log() + 6) / 12
     unsure = torch.cat([torch.ones(1), unsure[1:]]).clamp(min=0).expand(1000, -1)
-    unsure_loss, _ = word_loss(unsure, embeddings, truth)
+    unsure_loss, _ = word_loss(unsure, embeddings, truth, of_findings)
 
     def gain(word: int) -> float:
         sure = unsure.clone()
         sure[:, word] = loudness(truth)[:, word]
-        loss, _ = word_loss(sure, embeddings, truth)
+        loss, _ = word_loss(sure, embeddings, truth, of_findings)
         return (unsure_loss - loss).item()
 
     assert gain(1) > 0.5
@@ -234,12 +240,32 @@ def test_a_rare_finding_is_worth_as_much_as_one_of_many_patches():
 def test_where_all_words_are_of_organs_nothing_is_lost_of_findings():
     embeddings = torch.eye(3)
     truth = torch.ones(10, 3)
-    silent, _ = word_loss(torch.zeros(10, 3), embeddings, truth)
+    of_findings = torch.zeros(3, dtype=torch.bool)
+    silent, _ = word_loss(torch.zeros(10, 3), embeddings, truth, of_findings)
     assert silent.item() == pytest.approx(1)
-    sure, read = word_loss(torch.ones(10, 3), embeddings, truth)
+    sure, read = word_loss(torch.ones(10, 3), embeddings, truth, of_findings)
     # Ideal tokens are a little shorter than what they tell.
     assert 0 <= sure.item() < 0.02
     assert read == 1
+
+
+def test_an_organ_that_a_batch_lacks_is_still_none_of_the_findings():
+    embeddings = torch.eye(3)
+    truth = torch.tensor([[1, -1, -1]]).repeat(10, 1)
+
+    def gain(of_findings: list[bool]) -> float:
+        """How much is lost less where the second word is silent and not half an organ loud."""
+        losses = [
+            word_loss(torch.tensor([[1.0, told, 0.0]]).repeat(10, 1), embeddings, truth, given)[0]
+            for told in (0.5, 0.0)
+            for given in [torch.tensor(of_findings)]
+        ]
+        return (losses[0] - losses[1]).item()
+
+    # As an organ's it is a quarter of the loudness of the one that is shown, squared.
+    assert gain([False, False, True]) == pytest.approx(0.25, rel=0.05)
+    # As a finding's it is the odds of one that nobody has.
+    assert gain([False, True, True]) > 1
 
 
 def test_words_count_beside_all_else_and_move_the_connectors_alone(made):

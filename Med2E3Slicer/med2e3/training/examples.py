@@ -197,7 +197,10 @@ class AnswerBatches:
         covers: Mapping[str, Cover | None],
     ) -> dict[str, torch.Tensor]:
         """``about`` has a record of each volume, and ``views`` the order of the volumes."""
-        shown = {"ids": torch.from_numpy(words.ids)}
+        shown = {
+            "ids": torch.from_numpy(words.ids),
+            "of_findings": torch.from_numpy(words.of_findings),
+        }
         for tokens, grid in zip(("2d", "3d"), grids, strict=True):
             truths = [words.truth(about[one], covers[one], grid, views[one]) for one in views]
             shown[tokens] = torch.from_numpy(np.stack(truths))

@@ -121,7 +121,7 @@ class ScoredObjective(Objective):
     ) -> Outcome:
         """``outcome`` with how much both encoders' tokens look like the words of what they show, if
         that counts: of the words ``ids`` [words] what is true of the tokens ``2d`` and ``3d``
-        [volumes, tokens, words]."""
+        [volumes, tokens, words], and which are ``of_findings`` [words] alone."""
         if not self._words_count or words is None:
             return outcome
         # The tokens shall come to the words, and not the words to the tokens.
@@ -131,7 +131,7 @@ class ScoredObjective(Objective):
             "3d": torch.cat([one.tokens_3d for one in encoded]),
         }
         found = {
-            kind: word_loss(seen, embeddings, words[kind].flatten(0, 1))
+            kind: word_loss(seen, embeddings, words[kind].flatten(0, 1), words["of_findings"])
             for kind, seen in tokens.items()
         }
         lost = torch.stack([loss for loss, _ in found.values()]).mean()
@@ -252,8 +252,8 @@ class AnswerObjective(ScoredObjective):
         ``weights`` how much each of them counts, if not all alike; ``evidence`` and
         ``patch_evidence`` as of :class:`EvidenceObjective`, and ``choice_ends`` (places in
         ``after``) and ``right_choice`` as of :class:`~med2e3.training.choices.ChoiceJudge`, if they
-        count; ``words`` has ``ids`` [words], and ``2d`` and ``3d`` [volumes, tokens, words] as of
-        :class:`~med2e3.training.words.PatchWords`, if they do.
+        count; ``words`` has ``ids`` and ``of_findings`` [words], and ``2d`` and ``3d`` [volumes,
+        tokens, words] as of :class:`~med2e3.training.words.PatchWords`, if they do.
 
         ``volumes`` [volumes, 1, slices, rows, columns] may be absent where the encoders' features
         before the connectors are given: ``features_2d`` [volumes, slices, patches, hidden] and

@@ -46,7 +46,8 @@ about as many words as dimensions."""
 
 class PatchWords:
     """The words of what the patches of synthetic volumes show, as tokens of the language model:
-    ``ids`` [words], those of all volumes."""
+    ``ids`` [words], those of all volumes, and ``of_findings`` [words], whether a word is said of
+    findings alone."""
 
     def __init__(self, records: Sequence[Record], texts: Texts) -> None:
         self._texts = texts
@@ -57,14 +58,17 @@ class PatchWords:
                 "are none; make the data with `med2e3 phantom dataset`, or take words out, or "
                 "the stage that needs them."
             )
-        said = {
-            text
-            for truth in truths.values()
-            for text in (*_words_of_things(truth or {}), _words_of_whole(truth or {}))
-        }
+        known = [truth or {} for truth in truths.values()]
+        findings = {text for truth in known for text in _words_of_findings(truth)}
+        others = {text for truth in known for text in (*truth["organs"], _words_of_whole(truth))}
         # Augmentation swaps the sides.
-        said.add("left right")
-        self.ids = np.array(sorted({int(number) for text in said for number in texts.plain(text)}))
+        others.add("left right")
+        ids_of_findings, ids_of_others = (
+            {int(number) for text in said for number in texts.plain(text)}
+            for said in (findings, others)
+        )
+        self.ids = np.array(sorted(ids_of_findings | ids_of_others))
+        self.of_findings = ~np.isin(self.ids, list(ids_of_others))
         self._columns = {int(number): column for column, number in enumerate(self.ids)}
 
     def truth(
@@ -84,7 +88,7 @@ class PatchWords:
         shown = most_covered(cover, grid).reshape(len(cover), patches)
         truth = np.full((patches, len(self.ids)), -1, np.int8)
         things: dict[int, list[int]] = {}
-        for number, text in enumerate(_words_of_things(known)):
+        for number, text in enumerate((*_words_of_findings(known), *known["organs"])):
             for column in self._columns_of(text, view):
                 things.setdefault(column, []).append(number)
         findings = len(known["findings"])
@@ -138,17 +142,18 @@ def ideal_tokens(shown: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
 
 
 def word_loss(
-    tokens: torch.Tensor, embeddings: torch.Tensor, truth: torch.Tensor
+    tokens: torch.Tensor, embeddings: torch.Tensor, truth: torch.Tensor, of_findings: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """How far ``tokens`` [n, width] are from telling what they show as ideal ones would; and the
     share of the words shown that can be read off them.
 
-    ``embeddings`` [words, width], and ``truth`` [n, words] as of :class:`PatchWords`. Three parts
-    are added up, each as a share of what a token that tells nothing would lose: the distance
-    between how loud the words of organs and of the volume are and :func:`loudness`; what is told of
-    findings, which counts the most; and all that is no word. A finding is rare and seldom sure, so
-    how loud its words are is taken for the log odds that it is there, 0 to :data:`FINDING` for -6
-    to 6: the distance would teach to tell what is large and sure, and next to nothing of the rest.
+    ``embeddings`` [words, width], ``truth`` [n, words] and ``of_findings`` [words] as of
+    :class:`PatchWords`. Three parts are added up, each as a share of what a token that tells
+    nothing would lose: the distance between how loud the words of organs and of the volume are and
+    :func:`loudness`; what is told of findings, which counts the most; and all that is no word. A
+    finding is rare and seldom sure, so how loud its words are is taken for the log odds that it is
+    there, 0 to :data:`FINDING` for -6 to 6: the distance would teach to tell what is large and
+    sure, and next to nothing of the rest.
     What nobody knows of a token does not count. Where that is all of them, 0 and no number (nan).
     """
     known = (truth != 0).any(dim=1)
@@ -156,11 +161,11 @@ def word_loss(
         return tokens.sum() * 0, tokens.new_tensor(math.nan)
     # In float32 whatever the rest is in.
     with torch.autocast(tokens.device.type, enabled=False):
-        return _word_loss(tokens[known].float(), embeddings.float(), truth[known])
+        return _word_loss(tokens[known].float(), embeddings.float(), truth[known], of_findings)
 
 
 def _word_loss(
-    tokens: torch.Tensor, embeddings: torch.Tensor, truth: torch.Tensor
+    tokens: torch.Tensor, embeddings: torch.Tensor, truth: torch.Tensor, of_findings: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     length = embeddings.square().sum(dim=1).mean()
     told = tokens @ embeddings.T / length
@@ -168,7 +173,6 @@ def _word_loss(
     # Token by token, or what quiet ones have beside words would be lost beside loud ones.
     no_word = (tokens - ideal_tokens(told, embeddings)).square().sum(dim=1)
     rest = no_word / ideal_tokens(wanted, embeddings).square().sum(dim=1).clamp(min=length)
-    of_findings = ~(truth == 1).any(dim=0)
     missed = torch.where(of_findings, told.clamp(max=0), told - wanted).square()[truth != 0].sum()
     odds = _log_odds(told[:, of_findings], truth[:, of_findings])
     organs = missed / wanted[:, ~of_findings].square().sum().clamp(min=1)
@@ -189,14 +193,12 @@ def tells_words(record: Record) -> bool:
     return "cover" in (record.phantom or {})
 
 
-def _words_of_things(truth: dict[str, Any]) -> list[str]:
-    """What a description calls each finding and each organ, findings first, as the cover has
-    them."""
-    findings = [
+def _words_of_findings(truth: dict[str, Any]) -> list[str]:
+    """What a description calls each finding. The cover has the findings first, then the organs."""
+    return [
         f"{finding['kind']} {name_of(finding['organ'], finding['side'])} {finding['level']}".strip()
         for finding in truth["findings"]
     ]
-    return [*findings, *truth["organs"]]
 
 
 def _words_of_whole(truth: dict[str, Any]) -> str:
