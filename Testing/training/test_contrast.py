@@ -159,10 +159,49 @@ def test_a_patch_is_held_against_every_name(made):
     truth = batch["slice_patch_truth"].flatten(0, 1).double()
     lost = torch.where(truth == 0, 0.0, (1 + (-truth * logits).exp()).log()).sum(dim=0)
     known = (truth != 0).sum(dim=0)
-    share = ((truth > 0).sum(dim=0) / known).clamp(3e-4, 1 - 3e-4)
+    share = batch["slice_patch_shares"].double()
     constant = -known * (share * share.log() + (1 - share) * (1 - share).log())
     wanted = (lost / constant).mean()
     assert outcome["slice_patch_loss"].item() == pytest.approx(wanted.item(), rel=1e-4)
+
+
+def test_each_name_counts_by_how_often_it_is_true_in_all_the_data(made):
+    model, records, _ = made
+    batch = batches_of(made)([(0, 0), (0, 1)])
+    names = texts_of(made, batch, "name")
+    volumes = {record.volume: record.phantom for record in records}
+    for column, name in enumerate(names):
+        has = sum(
+            f"{truth['findings'][0]['kind']} in the lung" == name for truth in volumes.values()
+        )
+        if has:
+            # A finding is on one patch of one of eight slices, and in one 3D patch.
+            for kind, patches in (("slice", 8 * 16), ("volume", 4 * 4 * 4)):
+                share = batch[f"{kind}_patch_shares"][column].item()
+                assert share == pytest.approx(has / (len(volumes) * patches))
+    # The lung is everywhere; that leaves a little to be learned.
+    everywhere = batch["slice_patch_shares"][names.index("lung")].item()
+    assert everywhere == pytest.approx(1 - 1 / (len(volumes) * 8 * 16))
+    objective = ContrastObjective(model, EVERYTHING, "mean").eval()
+    with torch.no_grad():
+        assert objective(**batch)["slice_patch_loss"].isfinite()
+
+
+def test_half_of_the_slices_are_of_the_findings_if_they_have_as_many(made):
+    _, records, _ = made
+    batches = batches_of(made)
+    places = {r.volume: r.phantom["findings"][0]["slices"] for r in records}
+    seen = 0
+    for number, name in enumerate(batches.volume_names):
+        for epoch in range(5):
+            batch = batches([(epoch, number)])
+            texts = texts_of(made, batch)
+            truth = batch["slice_truth"][:, texts.index("an abnormality")]
+            # Three slices, and the finding is on one of the eight.
+            assert len(truth) == 3
+            assert (truth > 0).sum() == len(places[name]) == 1
+            seen += 1
+    assert seen == 5 * len(places)
 
 
 def test_volumes_without_cover_have_no_patches_to_compare(made):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -362,6 +361,11 @@ class ContrastBatches:
         self._texts_per_volume = texts_per_volume
         self._patches_3d = patches_3d
         self._patches_2d = patches_2d
+        self._shares = {
+            kind: torch.from_numpy(self._shares_of_names(grid))
+            for kind, grid in (("volume", patches_3d), ("slice", patches_2d))
+            if grid and self._names
+        }
         self.cut_answers: set[str] = set()
 
     @property
@@ -394,6 +398,8 @@ class ContrastBatches:
             batch |= self._read("report", reports)
             batch["volumes"] = _stacked(loaded)
             batch["volume_truth"] = torch.from_numpy(said.truth_of_volumes())
+            if names:
+                batch["volume_patch_shares"] = self._shares["volume"]
             batch["volume_patch_truth"] = torch.from_numpy(
                 np.stack(
                     [
@@ -411,6 +417,8 @@ class ContrastBatches:
             batch["slices"] = _concatenated(
                 volume[0, places] for volume, places in zip(loaded, shown, strict=True)
             )
+            if names:
+                batch["slice_patch_shares"] = self._shares["slice"]
             batch["slice_truth"] = _concatenated(
                 said.truth_of_slices(place, slices) for place, slices in enumerate(chosen)
             )
@@ -434,18 +442,32 @@ class ContrastBatches:
         return {f"{name}_ids": ids, f"{name}_mask": mask}
 
     def _choose(self, number: int, depth: int, random: np.random.Generator) -> list[int]:
-        """Slices of a volume, half of them where its shorter captions are true: most findings are
-        on few slices, and would be seen too rarely otherwise."""
-        told = Counter(
-            slice_number
-            for caption in self._captions[number]
-            if caption.slices and len(caption.slices) < depth / 2
-            for slice_number in caption.slices
-        )
+        """Slices of a volume, half of them where it has a finding, if it has: most findings are on
+        few slices, and would be seen too rarely otherwise."""
+        truth = self._records[self.volume_names[number]][0].phantom or {}
+        told = {one for finding in truth.get("findings", ()) for one in finding["slices"]}
         count = min(self._slices_per_volume, depth)
         near = random.permutation(sorted(told))[: count // 2].tolist()
         others = [i for i in random.permutation(depth).tolist() if i not in near]
         return sorted(near + others[: count - len(near)])
+
+    def _shares_of_names(self, grid: tuple[int, ...]) -> NDArray[np.float32]:
+        """Of what share of all patches, a ``grid`` (slices, rows, columns) of each volume or (rows,
+        columns) of each slice, each name is true."""
+        right = np.zeros(len(self._names))
+        patches = 0
+        for name, captions in zip(self.volume_names, self._captions, strict=True):
+            cover = _cover_of(self._records[name][0], PLAIN, self._volumes)
+            if cover is None:
+                continue
+            whole = (*cover.shape[1 : 4 - len(grid)], *grid)
+            said = _Said()
+            said.add(captions, 0, PLAIN, np.random.default_rng())
+            right += (said.truth_of_patches(0, self._names, cover, whole) > 0).sum(axis=0)
+            patches += math.prod(whole)
+        # A name that is true of none or of all would leave nothing to be learned.
+        rarest = 1 / max(2, patches)
+        return (right * rarest).clip(rarest, 1 - rarest).astype(np.float32)
 
 
 class _Said:

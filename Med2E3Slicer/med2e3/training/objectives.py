@@ -362,9 +362,10 @@ class ContrastObjective(Objective):
 
     Patches and names, where the records tell what a patch shows, as those of phantoms do: each
     patch is held against the names of all organs and findings, whose weights the text encoder
-    gives. Nothing is normalised here, for a patch shows several things at once and cosines would
-    let it be near to few. Encoders of a few million published pictures need it not; from nothing
-    and with some thousand volumes it is what makes them see small things (docs/decisions/0010).
+    gives, and a name counts like any other, however rare it is in the data. Nothing is normalised
+    here, for a patch shows several things at once and cosines would let it be near to few. Encoders
+    of a few million published pictures need it not; from nothing and with some thousand volumes it
+    is what makes them see small things (docs/decisions/0010).
 
     Texts go through the network's own text encoder, by the embedding that TG-IS uses. The
     projections into a common space and the temperatures are dropped after the stage.
@@ -405,15 +406,18 @@ class ContrastObjective(Objective):
         volumes: torch.Tensor | None = None,
         volume_truth: torch.Tensor | None = None,
         volume_patch_truth: torch.Tensor | None = None,
+        volume_patch_shares: torch.Tensor | None = None,
         slices: torch.Tensor | None = None,
         slice_truth: torch.Tensor | None = None,
         slice_patch_truth: torch.Tensor | None = None,
+        slice_patch_shares: torch.Tensor | None = None,
     ) -> Outcome:
         """``volumes`` [n, 1, slices, rows, columns] with one report each, ``slices``
         [m, rows, columns]; ``caption_ids`` [t, length], ``name_ids`` [k, length]. ``volume_truth``
         [n, t] and ``slice_truth`` [m, t] are 1 where a caption is true, -1 where it is false and 0
         where nobody knows; ``volume_patch_truth`` [n, patches, k] and ``slice_patch_truth``
-        [m, patches, k] the same of their patches and the names."""
+        [m, patches, k] the same of their patches and the names, and ``volume_patch_shares`` and
+        ``slice_patch_shares`` [k] of how many patches of the data a name is true."""
         losses: Outcome = {}
         shares: Outcome = {}
         captions = self.network.embed_texts(caption_ids, caption_mask).float()
@@ -427,12 +431,14 @@ class ContrastObjective(Objective):
             reports = self.network.embed_texts(report_ids, report_mask)
             losses["report"], shares["report"] = self._clip_loss(pooled, reports)
             self._compare("volume", pooled, captions, volume_truth, losses, shares)
-            self._name("volume_patch", patches, names, volume_patch_truth, losses)
+            shown = (volume_patch_truth, volume_patch_shares)
+            self._name("volume_patch", patches, names, *shown, losses)
         if slices is not None:
             patches = self.network.vision2d_model(slices)
             pooled = patches.mean(dim=1)
             self._compare("slice", pooled, captions, slice_truth, losses, shares)
-            self._name("slice_patch", patches, names, slice_patch_truth, losses)
+            shown = (slice_patch_truth, slice_patch_shares)
+            self._name("slice_patch", patches, names, *shown, losses)
         outcome = {f"{name}_loss": loss.detach() for name, loss in losses.items()}
         outcome |= {f"{name}_accuracy": share for name, share in shares.items()}
         counted = [
@@ -478,17 +484,18 @@ class ContrastObjective(Objective):
         patches: torch.Tensor,
         names: torch.Tensor | None,
         truth: torch.Tensor | None,
+        shares: torch.Tensor | None,
         losses: Outcome,
     ) -> None:
         """Hold patches [n, patches, hidden] against names [k, width], each of which counts alike,
         however many patches show it."""
-        if names is None or truth is None or not truth.any():
+        if names is None or truth is None or shares is None or not truth.any():
             return
         with torch.autocast(patches.device.type, enabled=False):
             shown = self.heads[kind](patches.float().flatten(0, 1))
             products = shown @ self.heads[f"{kind}_text"](names).T
         logits = self.scales[kind].exp() * products + self.biases[kind]
-        losses[kind] = rare_pair_loss(logits, truth.flatten(0, 1))
+        losses[kind] = rare_pair_loss(logits, truth.flatten(0, 1), shares)
 
     def _common(self, head: str, embedded: torch.Tensor) -> torch.Tensor:
         return functional.normalize(self.heads[head](embedded.float()), dim=-1)

@@ -6,10 +6,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as functional
 
-_RAREST = 3e-4
-"""A text that is right of fewer patches of a batch is measured as if it were right of this share of
-them: many batches have no nodule, and each patch there would count the more for it."""
-
 
 def pair_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Both [pictures, texts]: the logarithm of the sigmoid of a right pair's logit and of a wrong
@@ -19,17 +15,16 @@ def pair_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return (functional.softplus(-signs * logits) * signs.abs()).sum() / len(logits)
 
 
-def rare_pair_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Both [patches, texts]: the cross-entropy of each text as a share of what one constant for all
-    patches would lose, the mean over the texts (0 where there are none). An effusion covers a
-    hundred times as many patches as a nodule, and would be learned a hundred times as fast.
-    ``truth`` is above 0, below 0, or 0 where nobody knows."""
+def rare_pair_loss(logits: torch.Tensor, truth: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    """Logits and truth [patches, texts]: the cross-entropy of each text as a share of what one
+    constant for all patches would lose, the mean over the texts (0 where there are none). An
+    effusion covers a hundred times as many patches as a nodule, and would be learned a hundred
+    times as fast. ``truth`` is above 0, below 0, or 0 where nobody knows; ``shares`` [texts] tells
+    of how many patches each text is right as a rule, above 0 and below 1."""
     signs = truth.sign().to(logits.dtype)
     lost = (functional.softplus(-signs * logits) * signs.abs()).sum(dim=0)
     known = (truth != 0).sum(dim=0).clamp(min=1)
-    # Where a text is right of none or of all a constant would lose nothing, and any answer a bit.
-    share = ((truth > 0).sum(dim=0) / known).clamp(_RAREST, 1 - _RAREST)
-    constant = functional.binary_cross_entropy(share, share, reduction="none") * known
+    constant = functional.binary_cross_entropy(shares, shares, reduction="none") * known
     return (lost / constant).sum() / max(1, len(lost))
 
 

@@ -39,6 +39,10 @@ _ODDS_COUNT = 3
 """How much what is told of findings counts beside what is told of organs: at 1 calcifications and
 masses are heard less well, at 10 organs are."""
 
+_RAREST = 3e-4
+"""A finding's word that is true of fewer tokens of a batch counts as if it were true of this share
+of them: many batches have no nodule, and each token there would count the more for it."""
+
 _SLACK = 0.1
 """How far ideal tokens may miss the products that they shall have, to stay short where there are
 about as many words as dimensions."""
@@ -185,7 +189,9 @@ def _log_odds(told: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """How far words that only findings have are from telling how likely each finding is."""
     # Quieter than silent is no better.
     heard = torch.where(truth > 0, told, told.clamp(min=0))
-    return rare_pair_loss(12 / FINDING * heard - 6, truth)
+    shares = (truth > 0).sum(dim=0) / (truth != 0).sum(dim=0).clamp(min=1)
+    # Where a word is true of none or of all a constant would lose nothing, and any answer a bit.
+    return rare_pair_loss(12 / FINDING * heard - 6, truth, shares.clamp(_RAREST, 1 - _RAREST))
 
 
 def tells_words(record: Record) -> bool:
