@@ -28,11 +28,12 @@ from med2e3.phantoms import (
     slices_of,
     write_report,
 )
-from med2e3.phantoms.wording import FORMS
+from med2e3.phantoms.wording import FORMS, reworded
 from med2e3.volume import Scan, prepare
 
 PLANES = ("axial", "coronal", "sagittal")
 COARSE = Grid(16, 32, 32)
+NAMED = {"kind": "cyst", "a_kind": "a cyst", "place": "left lobe of the liver"}
 UNSEEN = {"pleura", "pericardium", "peritoneum", "subdural space"}
 
 
@@ -373,3 +374,11 @@ def test_the_slices_show_the_finding_of_a_real_phantom(plane):
             assert min(slices) - 1 <= where <= max(slices) + 1
             seen += 1
     assert seen >= 5
+
+
+def test_each_wording_to_test_with_has_others_and_no_other_has():
+    for form in FORMS.values():
+        tried = [{text.format(**NAMED) for text in form[wording]} for wording in ("train", "test")]
+        assert not any(map(reworded, tried[0]))
+        for text in tried[1]:
+            assert reworded(text) in tried[1] - {text}

@@ -25,6 +25,7 @@ from med2e3.phantoms.phantom import DRAFT_GRID, Phantom
 from med2e3.phantoms.questions import QUESTION_TYPES, Question, ask_questions, report_question
 from med2e3.phantoms.report import write_report
 from med2e3.phantoms.slices import slices_of, slices_touching
+from med2e3.phantoms.wording import reworded
 from med2e3.volume import Scan, prepare
 from med2e3.volume.geometry import SliceGeometry
 
@@ -109,12 +110,11 @@ def drawn_cases(first_seed: int, count: int, size: tuple[int, int, int]) -> Iter
 def _drawn(seed: int, size: tuple[int, int, int]) -> Case:
     phantom = make_phantom(seed, grid=DRAFT_GRID)
     # Not the phantom's own stream, which draws the body.
-    random, again = (np.random.default_rng([seed, number]) for number in (1, 2))
+    random = np.random.default_rng([seed, 1])
     plane = str(random.choice(list(PLANE_SHARES), p=list(PLANE_SHARES.values())))
     prepared = prepare(Scan(phantom.voxels, phantom.ijk_to_ras, "CT"), plane=plane, size=size)
-    reworded = ask_questions(phantom, plane, again, _WORDING)
     queries = [
-        _query(question, reworded, phantom, prepared.geometry)
+        _query(question, phantom, prepared.geometry)
         for question in ask_questions(phantom, plane, random, _WORDING)
         # As in the data sets, or the commonest plane could be guessed.
         if question.kind != "plane"
@@ -132,12 +132,7 @@ def _drawn(seed: int, size: tuple[int, int, int]) -> Case:
     return Case(truth, prepared.volume)
 
 
-def _query(
-    question: Question,
-    reworded: Sequence[Question],
-    phantom: Phantom,
-    geometry: SliceGeometry,
-) -> Query:
+def _query(question: Question, phantom: Phantom, geometry: SliceGeometry) -> Query:
     return Query(
         kind=question.kind,
         text=question.question,
@@ -146,9 +141,7 @@ def _query(
         letter=question.letter,
         answer=question.answer,
         slices=tuple(slices_of(question, phantom, geometry)) if question.findings else (),
-        paraphrase=next(
-            (other.question for other in reworded if _says_the_same(other, question)), ""
-        ),
+        paraphrase=reworded(question.question),
         patches=_patches(
             cover_of([phantom.findings[number].mask for number in question.findings], geometry)
         ),
@@ -159,17 +152,6 @@ def _patches(cover: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     """Where any of some findings is seen."""
     shown: NDArray[np.bool_] = np.logical_or.reduce(cover >= SEEN, axis=0)
     return shown if shown.any() else None
-
-
-def _says_the_same(other: Question, question: Question) -> bool:
-    """Whether it is the same question in other words.
-
-    One that names its choices by itself (stem and question differ) names others another time.
-    """
-    if question.stem != question.question or other.stem == question.stem:
-        return False
-    about, same = ((one.kind, one.findings, one.organ, one.answer) for one in (other, question))
-    return about == same
 
 
 def _slices_of_all(phantom: Phantom, geometry: SliceGeometry) -> tuple[int, ...]:
@@ -239,6 +221,7 @@ def _stored_query(folder: Path, records: Sequence[dict[str, Any]]) -> Query:
         letter=known["letter"],
         answer=_told(ways["open"]) if "open" in ways else "",
         slices=tuple(known["slices"]) if known["depends_on"] else (),
+        paraphrase=reworded(any_way["question"]),
         patches=_stored_patches(folder, known),
     )
 

@@ -6,6 +6,8 @@ styles are those of M3D-VQA and, for reports, of M3D-Cap.
 
 from __future__ import annotations
 
+import re
+
 REPORT_QUESTION = "Describe the findings of this medical image."
 """The engine's own request for a report (:data:`med2e3.model.prompt.REPORT_QUESTION`)."""
 WORDINGS = ("train", "test")
@@ -176,3 +178,15 @@ with its side."""
 
 USUAL_REPORT_QUESTION_SHARE = 0.5
 """How many reports are asked for in the words that the engine itself uses."""
+
+
+def reworded(question: str) -> str:
+    """A question that is worded to test with, in other words to test with: the same question, of
+    the same kind of finding or place. "" for one that is worded otherwise."""
+    for form in FORMS.values():
+        for number, text in enumerate(form["test"]):
+            # "{kind}" stands for what the question names.
+            pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(text))
+            if named := re.fullmatch(pattern, question):
+                return form["test"][(number + 1) % len(form["test"])].format(**named.groupdict())
+    return ""
