@@ -102,7 +102,7 @@ def test_earlier_turns_are_heard_and_do_not_change_the_scores(ready):
     volume_id, question = ready.volume.volume_id, "Where is the nodule?"
     alone = ready.ask("generate", messages.Generate(volume_id, "answer", question, 8)).answer
     past = tuple(
-        messages.Exchange("What is it?", "A mass in the left lung. " * 12) for _ in range(3)
+        messages.Exchange("What is it?", "A mass in the left lung. " * 24) for _ in range(3)
     )
     ask = messages.Generate(volume_id, "answer", question, 8, (*past, past[0], past[1]))
     after = ready.ask("generate", ask).answer
