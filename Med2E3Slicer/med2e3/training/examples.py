@@ -454,20 +454,23 @@ class ContrastBatches:
     def _shares_of_names(self, grid: tuple[int, ...]) -> NDArray[np.float32]:
         """Of what share of all patches, a ``grid`` (slices, rows, columns) of each volume or (rows,
         columns) of each slice, each name is true."""
-        right = np.zeros(len(self._names))
+        right = dict.fromkeys(self._names, 0)
         patches = 0
         for name, captions in zip(self.volume_names, self._captions, strict=True):
             cover = _cover_of(self._records[name][0], PLAIN, self._volumes)
             if cover is None:
                 continue
             whole = (*cover.shape[1 : 4 - len(grid)], *grid)
-            said = _Said()
-            said.add(captions, 0, PLAIN, np.random.default_rng())
-            right += (said.truth_of_patches(0, self._names, cover, whole) > 0).sum(axis=0)
+            most = most_covered(cover, whole).reshape(len(cover), -1)
+            for caption in captions:
+                if caption.names_patches:
+                    shown = most[list(caption.seen_as)].max(axis=0) >= SEEN
+                    right[caption.text] += int(shown.sum())
             patches += math.prod(whole)
         # A name that is true of none or of all would leave nothing to be learned.
         rarest = 1 / max(2, patches)
-        return (right * rarest).clip(rarest, 1 - rarest).astype(np.float32)
+        shares = np.array(list(right.values())) * rarest
+        return shares.clip(rarest, 1 - rarest).astype(np.float32)
 
 
 class _Said:
