@@ -140,9 +140,9 @@ def ideal_tokens(shown: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
         products = embeddings.square().sum(dim=1).mean()
         among = embeddings.T @ embeddings
         among.diagonal().add_(_SLACK * products)
-        wanted = products * shown @ embeddings
-        tokens: torch.Tensor = torch.linalg.solve(among, wanted.flatten(0, -2).T).T
-    return tokens.reshape(wanted.shape)
+        # Solved once for each word instead of once for each token, of which there are many more.
+        of_words: torch.Tensor = torch.linalg.solve(among, products * embeddings.T).T
+        return shown.float() @ of_words
 
 
 def word_loss(
