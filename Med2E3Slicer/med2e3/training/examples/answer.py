@@ -49,7 +49,8 @@ class AnswerBatches:
         patches, where they shall tell that of patches too; ``word_grids``, those of a volume's 2D
         and of its 3D tokens, where they shall tell the words of what each shows; ``choices`` is
         true where they shall tell which choices are right, and ``images`` false where neither
-        volumes nor features are wanted; ``asked`` is as of :class:`LanguageBatches`."""
+        volumes nor features are wanted; ``asked`` is as of
+        :func:`~med2e3.training.asked.more_often`."""
         self._images = images
         self._evidence_slices = evidence_slices
         self._evidence_grid = evidence_grid
